@@ -1,0 +1,1 @@
+//! File and flags in, a checked [`Config`] out; nothing is checked again later.
