@@ -1,0 +1,303 @@
+//! One row of the table of features: what a specification adds to the server, as plain functions.
+//!
+//! The table's order is the order of the hooks. Stream features, disco, the gate and the README's table all come from the rows.
+
+use super::command::Command;
+use super::disco::Node;
+use super::session::{SessionId, User};
+use super::stream::Stream;
+use super::{ConnId, Engine, Flow};
+use crate::config::Config;
+use crate::xml::Checked;
+use crate::xml::Element;
+use crate::xml::Writer;
+use crate::xmpp::{Form, IqType, Jid, Stanza, StanzaError};
+
+/// One row. Start from [`Feature::NONE`] and fill in what the feature has.
+pub struct Feature {
+    /// The specification: `RFC 6121 §2`, `XEP-0199`.
+    pub spec: &'static str,
+    /// Its title.
+    pub title: &'static str,
+    /// What is left out, for the README's table; empty where nothing is.
+    pub leaves_out: &'static str,
+    /// Features of the server in its disco#info (XEP-0030).
+    pub server_features: &'static [&'static str],
+    /// Features of an account in its disco#info.
+    pub account_features: &'static [&'static str],
+    /// Answers disco for a node of the server (XEP-0030 §3.2); `None` where the node is not its own. Without it a node is not there.
+    pub disco_node: Option<DiscoNodeOf>,
+    /// Ad-hoc commands of the server (XEP-0050).
+    pub commands: &'static [Command],
+    /// Whether the operator wants it; `None` where there is no choice. Without it, it is not announced and answers nothing.
+    pub wanted: Option<fn(&Config) -> bool>,
+    /// A form in the server's disco#info (XEP-0128).
+    pub server_form: Option<fn(&Config) -> Option<Form>>,
+    /// Requests it answers.
+    pub iq: &'static [IqRoute],
+    /// Children of a bound stream that are not stanzas.
+    pub elements: &'static [ElementRoute],
+    /// Takes an element of a stream that has TLS and no login yet; `None` leaves it to others.
+    pub before_login: Option<BeforeLogin>,
+    /// Writes what it offers into `<stream:features/>`.
+    pub stream_features: Option<fn(&Engine, &Stream, &mut Writer<'_>)>,
+    /// Says whether a stanza may go where it names somebody else than the sender's own account. Asked first of all, by what came and by nothing else.
+    pub gate: Option<fn(&mut Engine, SessionId, &Stanza<'_>) -> Gate>,
+    /// A message leaves its sender, before it is known who receives it.
+    pub message_out: Option<MessageOut>,
+    /// A message reaches a local account, before its sessions are chosen.
+    pub message_in: Option<MessageIn>,
+    /// A message to a local account found no session: the first who takes it says `Done`.
+    pub undelivered: Option<MessageIn>,
+    /// A presence leaves its sender.
+    pub presence_out: Option<fn(&mut Engine, SessionId, &Stanza<'_>) -> Step>,
+    /// A client answers a request of the server: an iq of type `result` or `error` for the server or for its own account.
+    pub answered: Option<fn(&mut Engine, SessionId, &Stanza<'_>) -> Step>,
+    /// A resource was bound.
+    pub bound: Option<fn(&mut Engine, SessionId)>,
+    /// A resource that was not available became available (RFC 6121 §4.2).
+    pub available: Option<fn(&mut Engine, SessionId)>,
+    /// A resource begins to take messages for the bare JID: it became available, or rose from a negative priority (RFC 6121 §8.5.2.1.1).
+    pub messageable: Option<fn(&mut Engine, SessionId)>,
+    /// A second passed.
+    pub tick: Option<fn(&mut Engine)>,
+    /// A session is about to end; it can still be asked, nothing can be sent to it any more.
+    pub ended: Option<fn(&mut Engine, SessionId)>,
+    /// An account is about to be deleted.
+    pub account_deleted: Option<fn(&mut Engine, &str)>,
+    /// A session's user has blocked a JID (XEP-0191): the item as the client sent it.
+    pub blocked: Option<fn(&mut Engine, SessionId, &Jid<'_>, Element<'_>)>,
+}
+
+impl Feature {
+    /// A row without anything.
+    pub const NONE: Feature = Feature {
+        spec: "",
+        title: "",
+        leaves_out: "",
+        server_features: &[],
+        account_features: &[],
+        disco_node: None,
+        commands: &[],
+        wanted: None,
+        server_form: None,
+        iq: &[],
+        elements: &[],
+        before_login: None,
+        stream_features: None,
+        gate: None,
+        message_out: None,
+        message_in: None,
+        undelivered: None,
+        presence_out: None,
+        answered: None,
+        bound: None,
+        available: None,
+        messageable: None,
+        tick: None,
+        ended: None,
+        account_deleted: None,
+        blocked: None,
+    };
+}
+
+/// What a hook decided, with the reason that the trace prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The next hook is asked.
+    Continue,
+    /// The stanza needs nothing more.
+    Done(&'static str),
+}
+
+/// Whether a stanza goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// The next gate is asked.
+    Pass,
+    /// It is dropped without an answer, for this reason.
+    Drop(&'static str),
+    /// Its sender gets this error, unless the stanza must not be answered (RFC 6120 §8.3.1).
+    Refuse(StanzaError),
+}
+
+/// A hook on an element of a stream that has not logged in.
+pub type BeforeLogin = fn(&mut Engine, ConnId, Checked<'_>) -> Option<Flow>;
+/// A hook on a message that leaves.
+pub type MessageOut = fn(&mut Engine, SessionId, &Stanza<'_>) -> Step;
+/// A hook on a message that reaches an account.
+pub type MessageIn = fn(&mut Engine, &mut Incoming<'_, '_>) -> Step;
+
+/// A message at the door of a local account.
+pub struct Incoming<'s, 'a> {
+    /// The message.
+    pub stanza: &'s Stanza<'a>,
+    /// Local part of the account's JID.
+    pub account: &'s str,
+    /// The account's id, where it exists.
+    pub id: crate::store::UserId,
+    /// Finished XML that every resource of this account gets behind the message's last child.
+    pub append: String,
+}
+
+/// What a row says of a node, if it is its own.
+pub type DiscoNodeOf =
+    fn(&mut Engine, &Iq<'_, '_>, node: &str) -> Option<Result<Node, StanzaError>>;
+
+/// Whom a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// The server itself: `to` is its domain.
+    Server,
+    /// The sender's own account: `to` is missing or its bare JID. Others get `service-unavailable`, as if there were nobody.
+    OwnAccount,
+    /// Any account: the handler decides what a stranger may see.
+    AnyAccount,
+}
+
+/// Which requests a handler takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Only `get`.
+    Get,
+    /// Only `set`.
+    Set,
+    /// Both.
+    Both,
+}
+
+/// A request that a feature answers, by its payload.
+pub struct IqRoute {
+    /// Namespace of the payload.
+    pub ns: &'static str,
+    /// Local name of the payload.
+    pub name: &'static str,
+    /// Whom it is for.
+    pub at: At,
+    /// Which types.
+    pub takes: Takes,
+    /// Answers it.
+    pub handle: fn(&mut Engine, &Iq<'_, '_>) -> Result<Answer, StanzaError>,
+}
+
+/// A request at its handler.
+pub struct Iq<'s, 'a> {
+    /// The whole stanza.
+    pub stanza: &'s Stanza<'a>,
+    /// Who asks.
+    pub session: SessionId,
+    /// Its only child.
+    pub payload: Element<'s>,
+    /// Get or set.
+    pub iq_type: IqType,
+    /// Local part of the account that it is for: the sender's own, or another's for [`At::AnyAccount`].
+    pub account: &'s str,
+}
+
+impl Iq<'_, '_> {
+    /// Whether it asks that something be changed.
+    pub fn is_set(&self) -> bool {
+        self.iq_type == IqType::Set
+    }
+}
+
+/// What a handler answers. The result of a `set` waits for the commit of what the handler wrote, without being told.
+pub enum Answer {
+    /// `<iq type='result'/>`
+    Empty,
+    /// The result with this XML inside.
+    Payload(String),
+    /// The handler answers later, with [`Engine::answer`].
+    Later,
+}
+
+/// A child of a bound stream that is no stanza.
+pub struct ElementRoute {
+    /// Its namespace.
+    pub ns: &'static str,
+    /// Its local name.
+    pub name: &'static str,
+    /// Takes it.
+    pub handle: fn(&mut Engine, SessionId, ConnId, Checked<'_>),
+}
+
+impl Engine {
+    /// Runs the hooks of a message that leaves.
+    pub(super) fn run_message_out(&mut self, session: SessionId, stanza: &Stanza<'_>) -> Step {
+        self.run(
+            |row| row.message_out,
+            |engine, hook| hook(engine, session, stanza),
+        )
+    }
+
+    /// Runs the hooks of a message that reaches an account.
+    pub(super) fn run_message_in(&mut self, incoming: &mut Incoming<'_, '_>) -> Step {
+        self.run(|row| row.message_in, |engine, hook| hook(engine, incoming))
+    }
+
+    /// Runs the hooks of a message that no session took.
+    pub(super) fn run_undelivered(&mut self, incoming: &mut Incoming<'_, '_>) -> Step {
+        self.run(|row| row.undelivered, |engine, hook| hook(engine, incoming))
+    }
+
+    /// Runs the hooks of a presence that leaves.
+    pub(super) fn run_presence_out(&mut self, session: SessionId, stanza: &Stanza<'_>) -> Step {
+        self.run(
+            |row| row.presence_out,
+            |engine, hook| hook(engine, session, stanza),
+        )
+    }
+
+    /// Runs the hooks of an answer to the server.
+    pub(super) fn run_answered(&mut self, session: SessionId, stanza: &Stanza<'_>) -> Step {
+        self.run(
+            |row| row.answered,
+            |engine, hook| hook(engine, session, stanza),
+        )
+    }
+
+    /// The rows that the operator wants.
+    pub fn rows_on(&self) -> impl Iterator<Item = &'static Feature> + use<'_> {
+        self.features
+            .iter()
+            .filter(|row| row.wanted.is_none_or(|wanted| wanted(&self.config)))
+    }
+
+    /// Tells every row that has the hook.
+    pub fn tell<H: Copy>(
+        &mut self,
+        hook: impl Fn(&Feature) -> Option<H>,
+        mut call: impl FnMut(&mut Engine, H),
+    ) {
+        for row in self.features {
+            if let Some(hook) = hook(row) {
+                call(self, hook);
+            }
+        }
+    }
+
+    fn run<H: Copy>(
+        &mut self,
+        hook: impl Fn(&Feature) -> Option<H>,
+        mut call: impl FnMut(&mut Engine, H) -> Step,
+    ) -> Step {
+        for row in self.features {
+            let Some(hook) = hook(row) else { continue };
+            if let Step::Done(why) = call(self, hook) {
+                self.trace(|| format!("{}: {why}", row.spec));
+                return Step::Done(why);
+            }
+        }
+        Step::Continue
+    }
+
+    /// Whether a JID is the server itself or has an account on it.
+    pub fn is_local(&self, jid: &Jid<'_>) -> bool {
+        jid.domain() == &*self.config.domain
+    }
+
+    /// A user who has at least one session, by the local part of the JID.
+    pub fn online(&self, name: &str) -> Option<&User> {
+        self.users.get(name)
+    }
+}
