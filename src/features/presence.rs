@@ -1,0 +1,332 @@
+//! RFC 6121 §4: exchanging presence: initial, subsequent, unavailable, directed, and probes. Complete.
+
+use crate::engine::Engine;
+use crate::engine::feature::{Feature, Step};
+use crate::engine::session::{Presence, SessionId, unavailable, write_presence_to};
+use crate::limits;
+use crate::xml::{Splice, splice};
+use crate::xmpp::{Condition, Jid, PresenceType, Stanza, StanzaError, ns};
+use std::rc::Rc;
+
+/// The row.
+pub const FEATURE: Feature = Feature {
+    spec: "RFC 6121 §4",
+    title: "Exchanging Presence Information",
+    presence_out: Some(publish),
+    ended: Some(leave),
+    ..Feature::NONE
+};
+
+/// Takes every presence that is not about subscriptions.
+fn publish(engine: &mut Engine, session: SessionId, stanza: &Stanza<'_>) -> Step {
+    let Some(presence_type) = stanza.presence_type() else {
+        return Step::Continue;
+    };
+    // §4.6.1: with a `to` it is directed, also to oneself.
+    let outcome = match presence_type {
+        PresenceType::Available if stanza.to.is_none() => available(engine, session, stanza),
+        PresenceType::Unavailable if stanza.to.is_none() => {
+            unavailable_now(engine, session, text(stanza).into());
+            Ok("unavailable")
+        }
+        PresenceType::Probe => probe(engine, session, stanza),
+        _ => directed(engine, session, stanza),
+    };
+    match outcome {
+        Ok(why) => Step::Done(why),
+        Err(error) => {
+            engine.refuse(session, stanza, error);
+            Step::Done("refused")
+        }
+    }
+}
+
+/// RFC 6121 §4.2, §4.4: the resource says that it is there, or how.
+fn available(
+    engine: &mut Engine,
+    session: SessionId,
+    stanza: &Stanza<'_>,
+) -> Result<&'static str, StanzaError> {
+    let priority = priority(stanza)?;
+    let Some(state) = engine.session_mut(session) else {
+        return Ok("the session is gone");
+    };
+    let before = state.presence.replace(Presence {
+        priority,
+        xml: text(stanza).into(),
+    });
+    let Some(presence) = state.presence.clone() else {
+        return Ok("the session is gone");
+    };
+    broadcast(engine, session, &presence.xml);
+    if before.is_none() {
+        ask_around(engine, session);
+        engine.tell(|row| row.available, |engine, hook| hook(engine, session));
+    }
+    // RFC 6121 §8.5.2.1.1: from now on it takes messages.
+    if priority >= 0 && before.as_ref().is_none_or(|before| before.priority < 0) {
+        engine.tell(|row| row.messageable, |engine, hook| hook(engine, session));
+    }
+    Ok(match before {
+        None => "initial presence",
+        Some(_) => "subsequent presence",
+    })
+}
+
+/// RFC 6121 §4.7.2.3: −128 to 127, zero when it is not said.
+fn priority(stanza: &Stanza<'_>) -> Result<i8, StanzaError> {
+    match stanza.xml.root().child(ns::CLIENT, "priority") {
+        None => Ok(0),
+        Some(priority) => {
+            let text = priority.text();
+            match text.trim() {
+                "" => Ok(0),
+                number => number.parse().map_err(|_| Condition::BadRequest.into()),
+            }
+        }
+    }
+}
+
+/// The stanza as it is shown to others: stamped, and for nobody yet.
+fn text(stanza: &Stanza<'_>) -> String {
+    let mut out = Vec::with_capacity(stanza.xml.text().len() + 64);
+    splice(
+        &mut out,
+        stanza.xml,
+        &Splice {
+            from: Some(stanza.from.as_str()),
+            lang: stanza.lang.as_deref(),
+            to: Some(""),
+            ..Splice::default()
+        },
+    );
+    String::from_utf8(out).expect("a checked stanza is text")
+}
+
+/// RFC 6121 §4.2.2, §4.4.2, §4.5.2: everyone who may see the user, and the user's own available resources, this one too.
+fn broadcast(engine: &mut Engine, session: SessionId, xml: &Rc<str>) {
+    let Some(user) = engine.user_of(session) else {
+        return;
+    };
+    // Who is not here costs nothing, and nobody costs the disk.
+    let mut recipients = engine.audience(user);
+    recipients.retain(|(there, _)| !engine.are_apart(session, *there));
+    let bare = user.jid.clone();
+    engine.trace(|| format!("presence: to {} resources", recipients.len()));
+    for (there, address) in recipients {
+        engine.deliver(there, bare.as_str(), None, |out| {
+            write_presence_to(xml, address.as_str(), out)
+        });
+    }
+}
+
+/// RFC 6121 §4.3.1: the newly available resource learns who is there. Contacts on this server are asked in memory, without a probe: those who
+/// are offline cost nothing, and nothing is what is heard of them (§4.3.2 leaves the `unavailable` of the absent to the server).
+fn ask_around(engine: &mut Engine, session: SessionId) {
+    let Some(user) = engine.user_of(session) else {
+        return;
+    };
+    let bare = user.jid.clone();
+    let shown: Vec<SessionId> = engine
+        .seen_by(user)
+        .into_iter()
+        .flat_map(|there| &there.sessions)
+        .copied()
+        .filter(|there| *there != session && !engine.are_apart(session, *there))
+        .collect();
+    for there in shown {
+        show_session(engine, session, there, bare.as_str());
+    }
+}
+
+fn show_session(engine: &mut Engine, to: SessionId, there: SessionId, address: &str) {
+    let Some((presence, jid)) = engine
+        .session(there)
+        .and_then(|there| Some((there.presence.clone()?, there.jid.clone())))
+    else {
+        return;
+    };
+    engine.deliver(to, jid.bare(), None, |out| presence.write_to(address, out));
+}
+
+/// RFC 6121 §4.3.2: how somebody is, for who may know. Who may not know gets the same answer whether the account exists or not: none.
+fn probe(
+    engine: &mut Engine,
+    session: SessionId,
+    stanza: &Stanza<'_>,
+) -> Result<&'static str, StanzaError> {
+    let Some(to) = &stanza.to else {
+        return Err(Condition::BadRequest.into());
+    };
+    if !engine.is_local(to) {
+        return Err(Condition::RemoteServerNotFound.into());
+    }
+    let Some(name) = to.local() else {
+        return Ok("nobody's presence");
+    };
+    let allowed = engine.is_visible_to(name, stanza.from.bare())?;
+    if !allowed {
+        return Ok("not allowed to see this presence");
+    }
+    // XEP-0191 §3.3: who is blocked gets no answer, not even that of an account that is away.
+    if engine.blocks(name, &Jid::from(&stanza.from))? {
+        return Ok("blocked");
+    }
+    let sessions = reached(engine, session, to);
+    let address = stanza.from.as_str();
+    for there in &sessions {
+        show_session(engine, session, *there, address);
+    }
+    let reached = sessions.iter().any(|there| {
+        engine
+            .session(*there)
+            .is_some_and(|there| there.presence.is_some())
+    });
+    if !reached {
+        // §4.3.2: gone, from the address that was asked.
+        let mut xml = String::new();
+        crate::xml::Writer::new(&mut xml)
+            .start("presence")
+            .attr("from", to.as_str())
+            .attr("type", "unavailable")
+            .end();
+        engine.deliver(session, to.bare(), None, |out| {
+            write_presence_to(&xml, address, out)
+        });
+    }
+    Ok("probed")
+}
+
+/// RFC 6121 §4.6: presence for one address, outside of subscriptions.
+fn directed(
+    engine: &mut Engine,
+    session: SessionId,
+    stanza: &Stanza<'_>,
+) -> Result<&'static str, StanzaError> {
+    let Some(to) = &stanza.to else {
+        return Ok("an error for nobody");
+    };
+    if !engine.is_local(to) {
+        return Err(Condition::RemoteServerNotFound.into());
+    }
+    if to.local().is_none() {
+        return Ok("the server takes no presence");
+    }
+    remember(engine, session, stanza, to)?;
+    // RFC 6121 §8.5.2.1.2: an error is for one resource or for nobody.
+    let nobody = to.is_bare() && stanza.presence_type() == Some(PresenceType::Error);
+    let sessions = if nobody {
+        Vec::new()
+    } else {
+        reached(engine, session, to)
+    };
+    for there in sessions {
+        engine.forward(there, stanza, "");
+    }
+    Ok("directed presence")
+}
+
+/// RFC 6121 §8.5.3.1: exactly this resource, available or not; §8.5.2.1.2: all that are available; §8.5.3.2.2: else nobody. None where one blocks the
+/// other (XEP-0191 §3.3), so that everything else goes on as for somebody who is away.
+fn reached(engine: &Engine, session: SessionId, to: &Jid<'_>) -> Vec<SessionId> {
+    let name = to.local().unwrap_or_default();
+    let mut sessions = match to.resource() {
+        Some(resource) => engine.session_at(name, resource).into_iter().collect(),
+        None => engine.available_of(name),
+    };
+    sessions.retain(|there| !engine.are_apart(session, *there));
+    sessions
+}
+
+/// RFC 6121 §4.6.3: who got directed presence must hear that it is over.
+fn remember(
+    engine: &mut Engine,
+    session: SessionId,
+    stanza: &Stanza<'_>,
+    to: &Jid<'_>,
+) -> Result<(), StanzaError> {
+    // A resource that is only connected hears no broadcast: what is said to one is always remembered.
+    let broadcast = to.is_bare() && hears_broadcasts(engine, session, to);
+    let Some(state) = engine.session_mut(session) else {
+        return Ok(());
+    };
+    let place = state
+        .directed
+        .iter()
+        .position(|known| **known == *to.as_str());
+    match (stanza.presence_type(), place) {
+        (Some(PresenceType::Available), None) if !broadcast => {
+            if state.directed.len() >= limits::DIRECTED {
+                return Err(StanzaError::text(
+                    Condition::ResourceConstraint,
+                    "directed presence was sent to too many addresses",
+                ));
+            }
+            state.directed.push(to.as_str().into());
+        }
+        (Some(PresenceType::Unavailable), Some(place)) => {
+            state.directed.swap_remove(place);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Whether an address learns from broadcasts how this session is: it is available, and the other may see it (RFC 6121 §4.6.3).
+fn hears_broadcasts(engine: &Engine, session: SessionId, to: &Jid<'_>) -> bool {
+    let available = engine
+        .session(session)
+        .is_some_and(|session| session.presence.is_some());
+    available
+        && engine
+            .user_of(session)
+            .is_some_and(|user| to.bare() == user.jid.as_str() || engine.lets_see(user, to.bare()))
+}
+
+/// RFC 6121 §4.5: the resource says that it goes.
+fn unavailable_now(engine: &mut Engine, session: SessionId, xml: Rc<str>) {
+    let Some(state) = engine.session_mut(session) else {
+        return;
+    };
+    let directed = std::mem::take(&mut state.directed);
+    if state.presence.is_some() {
+        broadcast(engine, session, &xml);
+    }
+    for address in directed {
+        tell_gone(engine, session, &address, &xml);
+    }
+    if let Some(state) = engine.session_mut(session) {
+        state.presence = None;
+    }
+}
+
+/// RFC 6121 §4.6.3: also to those who only ever got directed presence, and not again to those who heard it already.
+fn tell_gone(engine: &mut Engine, session: SessionId, address: &str, xml: &str) {
+    let Ok(to) = Jid::parse(address) else { return };
+    if !engine.is_local(&to) {
+        return;
+    }
+    let heard = hears_broadcasts(engine, session, &to);
+    let Some(from) = engine.user_of(session).map(|user| user.jid.clone()) else {
+        return;
+    };
+    for there in reached(engine, session, &to) {
+        let available = engine
+            .session(there)
+            .is_some_and(|there| there.presence.is_some());
+        if heard && available {
+            continue;
+        }
+        engine.deliver(there, from.as_str(), None, |out| {
+            write_presence_to(xml, address, out)
+        });
+    }
+}
+
+/// RFC 6121 §4.5.2: a session that ends without a word was available until now.
+fn leave(engine: &mut Engine, session: SessionId) {
+    let Some(jid) = engine.session(session).map(|session| session.jid.clone()) else {
+        return;
+    };
+    unavailable_now(engine, session, unavailable(&jid));
+}
