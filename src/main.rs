@@ -1,1 +1,5 @@
-fn main(){}
+//! Flags in, exit code out.
+
+fn main() -> std::process::ExitCode {
+    snug::cli::main(std::env::args_os().skip(1))
+}

@@ -1,0 +1,459 @@
+//! Out of the store: an account as pieces, in an order that is always the same.
+
+use super::{BLOCKING, PRIVACY, Piece, Place, SCRAM, SNUG};
+use crate::auth::ScramKeys;
+use crate::limits;
+use crate::store::{
+    Account, DocumentKind, OfflineKey, RosterItem, Store, StoreError, Subscription,
+};
+use crate::xml::{Document, Element, Scope, written};
+use crate::xmpp::{Jid, ns};
+
+/// For whom an export is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// Any server that reads XEP-0227, snug itself first of all: everything.
+    Anybody,
+    /// `ejabberdctl import_piefxis`, which ends at the first thing it cannot read: without what it does not know, and without what it would end at.
+    Ejabberd,
+}
+
+/// How far an account has been written: which kind of thing, and how many of them. Begin with the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Place in the order of kinds.
+    pub kind: u64,
+    /// What of this kind has been written.
+    pub done: u64,
+}
+
+/// The next pieces of an account.
+#[derive(Debug, Default)]
+pub struct Part {
+    /// At least one, unless nothing is left.
+    pub pieces: Vec<Piece>,
+    /// Where it goes on; none at the end.
+    pub next: Option<Progress>,
+    /// Things that were left out for the sake of the reader.
+    pub left_out: u64,
+}
+
+/// One kind of thing, a bounded part of it: whether there is more of it, and from where.
+type Kind = fn(&Store, &Account, For, u64, &mut Part) -> Result<Option<u64>, StoreError>;
+
+/// In this order.
+const KINDS: [Kind; 8] = [
+    head, roster, requests, contacts, documents, private, offline, blocked,
+];
+
+/// What an account has, some 256 KiB at a time.
+pub fn part(
+    store: &Store,
+    account: &Account,
+    whom: For,
+    from: Progress,
+) -> Result<Part, StoreError> {
+    let mut part = Part::default();
+    let mut at = from;
+    while let Some(kind) = KINDS.get(at.kind as usize) {
+        at = match kind(store, account, whom, at.done, &mut part)? {
+            Some(done) => Progress { done, ..at },
+            None => Progress {
+                kind: at.kind + 1,
+                done: 0,
+            },
+        };
+        if part.bytes() >= limits::MOVED_PART_BYTES && (at.kind as usize) < KINDS.len() {
+            part.next = Some(at);
+            break;
+        }
+    }
+    Ok(part)
+}
+
+/// Whether ejabberd takes an account's name; it ends at one that it does not take.
+pub fn is_known_to_ejabberd(name: &str) -> bool {
+    name.is_ascii() || stringprep::nodeprep(name).is_ok()
+}
+
+impl Part {
+    fn bytes(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.xml.len() + 32).sum()
+    }
+
+    fn push(&mut self, place: Place, xml: String) {
+        self.pieces.push(Piece { place, xml });
+    }
+
+    /// Adds the items behind `done` until the part is full; how far it came, or none at the end.
+    fn fill<T>(
+        &mut self,
+        items: &[T],
+        done: u64,
+        mut add: impl FnMut(&mut Part, &T),
+    ) -> Option<u64> {
+        for (place, item) in items.iter().enumerate().skip(done as usize) {
+            add(self, item);
+            if self.bytes() >= limits::MOVED_PART_BYTES && place + 1 < items.len() {
+                return Some(place as u64 + 1);
+            }
+        }
+        None
+    }
+}
+
+/// Keys and what is snug's own. SHA-1 stands first: ejabberd reads the first keys only, and logs in by SHA-1 unless it is told otherwise.
+fn head(
+    _: &Store,
+    account: &Account,
+    whom: For,
+    _: u64,
+    part: &mut Part,
+) -> Result<Option<u64>, StoreError> {
+    let hides_keys = whom == For::Ejabberd && account.locked;
+    for (mechanism, keys) in [
+        ("SCRAM-SHA-1", &account.sha1),
+        ("SCRAM-SHA-256", &account.sha256),
+    ] {
+        // ejabberd has no locks: without keys nobody logs in there.
+        if let Some(keys) = keys.as_ref().filter(|_| !hides_keys) {
+            part.push(Place::User, credentials(mechanism, keys));
+        }
+    }
+    if whom == For::Anybody {
+        let number = |number: u64| number.to_string();
+        let flag = |flag: bool| flag.then_some("true");
+        let xml = written(|out| {
+            out.start("account").attr("xmlns", SNUG);
+            out.attr("created-ms", &number(account.created_ms))
+                .attr("last-seen-ms", &number(account.last_seen_ms))
+                .attr_opt("admin", flag(account.admin))
+                .attr_opt("locked", flag(account.locked))
+                .end();
+        });
+        part.push(Place::User, xml);
+    }
+    Ok(None)
+}
+
+/// XEP-0227 §3.3.
+fn credentials(mechanism: &str, keys: &ScramKeys) -> String {
+    written(|out| {
+        out.start("scram-credentials")
+            .attr("xmlns", SCRAM)
+            .attr("mechanism", mechanism)
+            .leaf("iter-count", &keys.iterations.to_string())
+            .leaf("salt", &crate::auth::encode(&keys.salt))
+            .leaf("server-key", &crate::auth::encode(&keys.server_key))
+            .leaf("stored-key", &crate::auth::encode(&keys.stored_key))
+            .end();
+    })
+}
+
+/// XEP-0227 §3.4.
+fn roster(
+    store: &Store,
+    account: &Account,
+    whom: For,
+    done: u64,
+    part: &mut Part,
+) -> Result<Option<u64>, StoreError> {
+    let mut items = store.roster(account.id)?;
+    items.retain(|item| item.listed);
+    Ok(part.fill(&items, done, |part, item| {
+        match whom == For::Anybody || is_jid_to_ejabberd(&Jid::from(&item.jid)) {
+            true => part.push(Place::Roster, contact(item, Place::Roster)),
+            false => part.left_out += 1,
+        }
+    }))
+}
+
+/// XEP-0227 §3.8.
+fn requests(
+    store: &Store,
+    account: &Account,
+    whom: For,
+    done: u64,
+    part: &mut Part,
+) -> Result<Option<u64>, StoreError> {
+    let items = store.roster(account.id)?;
+    let asking: Vec<&RosterItem> = items
+        .iter()
+        .filter(|item| item.pending_in.is_some())
+        .collect();
+    Ok(part.fill(&asking, done, |part, item| {
+        let fits = whom == For::Anybody || is_jid_to_ejabberd(&Jid::from(&item.jid));
+        let stanza = item.pending_in.as_deref().filter(|_| fits);
+        match stanza.and_then(standing_alone) {
+            Some(xml) => part.push(Place::User, xml),
+            None => part.left_out += 1,
+        }
+    }))
+}
+
+/// What is snug's own about contacts.
+fn contacts(
+    store: &Store,
+    account: &Account,
+    whom: For,
+    done: u64,
+    part: &mut Part,
+) -> Result<Option<u64>, StoreError> {
+    if whom == For::Ejabberd {
+        return Ok(None);
+    }
+    let mut items = store.roster(account.id)?;
+    items.retain(|item| {
+        let says_nothing = item.subscription == Default::default()
+            && !(item.ask || item.approved)
+            && item.name.is_none()
+            && item.groups.is_empty();
+        item.apart || !item.listed && !says_nothing
+    });
+    Ok(part.fill(&items, done, |part, item| {
+        part.push(Place::Contacts, contact(item, Place::Contacts));
+    }))
+}
+
+/// A contact as clients see it, or as snug writes what they do not see.
+fn contact(item: &RosterItem, place: Place) -> String {
+    let subscription = match item.subscription {
+        Subscription::None => "none",
+        Subscription::To => "to",
+        Subscription::From => "from",
+        Subscription::Both => "both",
+    };
+    let (own, ns) = match place {
+        Place::Contacts => (true, SNUG),
+        _ => (false, ns::ROSTER),
+    };
+    written(|out| {
+        out.start(if own { "contact" } else { "item" })
+            .attr("xmlns", ns)
+            .attr("jid", item.jid.as_str());
+        if own {
+            out.attr_opt("apart", item.apart.then_some("true"))
+                .attr_opt("unlisted", (!item.listed).then_some("true"));
+        }
+        // A listed contact's own facts stand in the roster.
+        if !own || !item.listed {
+            out.attr_opt("name", item.name.as_deref())
+                .attr("subscription", subscription)
+                .attr_opt("ask", item.ask.then_some("subscribe"))
+                .attr_opt("approved", item.approved.then_some("true"));
+            for group in &item.groups {
+                out.leaf("group", group);
+            }
+        }
+        out.end();
+    })
+}
+
+/// XEP-0227 §3.6, and snug's own documents.
+fn documents(
+    store: &Store,
+    account: &Account,
+    whom: For,
+    done: u64,
+    part: &mut Part,
+) -> Result<Option<u64>, StoreError> {
+    let kinds = [
+        DocumentKind::Vcard,
+        DocumentKind::Vcard4,
+        DocumentKind::Farewell,
+    ];
+    let mut found = Vec::new();
+    for kind in kinds {
+        if let Some(xml) = store.document(account.id, kind, "")? {
+            found.push((kind, xml));
+        }
+    }
+    Ok(
+        part.fill(&found, done, |part, (kind, xml)| match (kind, whom) {
+            (DocumentKind::Vcard, For::Anybody) => part.push(Place::User, xml.clone()),
+            (DocumentKind::Vcard, For::Ejabberd) => match Document::parse(xml.clone()) {
+                Ok(vcard) => part.push(Place::User, vcard_for_ejabberd(&vcard.root())),
+                Err(_) => part.left_out += 1,
+            },
+            (_, For::Ejabberd) => {}
+            (kind, For::Anybody) => {
+                let word = match kind {
+                    DocumentKind::Vcard4 => "vcard4",
+                    _ => "farewell",
+                };
+                let xml = written(|out| {
+                    out.start("document")
+                        .attr("xmlns", SNUG)
+                        .attr("kind", word)
+                        .raw(xml)
+                        .end();
+                });
+                part.push(Place::User, xml);
+            }
+        }),
+    )
+}
+
+/// XEP-0227 §3.6 as ejabberd 23.01 reads it: it knows no prefixes, and ends at a TEL without NUMBER, an EMAIL without USERID and a BINVAL that is
+/// not base64.
+fn vcard_for_ejabberd(vcard: &Element<'_>) -> String {
+    let takes = |child: &Element<'_>| {
+        let has = |name| child.child(ns::VCARD, name).is_some();
+        let fits = match child.name() {
+            "TEL" => has("NUMBER"),
+            "EMAIL" => has("USERID"),
+            "PHOTO" | "LOGO" | "SOUND" => child.child(ns::VCARD, "BINVAL").is_none_or(|picture| {
+                let packed: String = picture.text().split_whitespace().collect();
+                !packed.is_empty() && crate::auth::decode(&packed).is_ok()
+            }),
+            _ => true,
+        };
+        child.is_in(ns::VCARD) && fits
+    };
+    let mut xml = format!("<vCard xmlns='{}'>", ns::VCARD);
+    for child in vcard.children().filter(takes) {
+        unprefixed(&child, &mut xml);
+    }
+    xml.push_str("</vCard>");
+    xml
+}
+
+/// An element of a vCard without prefixes and attributes, which nothing of vcard-temp has.
+fn unprefixed(element: &Element<'_>, out: &mut String) {
+    out.push('<');
+    out.push_str(element.name());
+    out.push('>');
+    let mut leaf = true;
+    for child in element.children().filter(|child| child.is_in(ns::VCARD)) {
+        leaf = false;
+        unprefixed(&child, out);
+    }
+    if leaf {
+        crate::xml::escape(out, &element.text());
+    }
+    out.push_str("</");
+    out.push_str(element.name());
+    out.push('>');
+}
+
+/// XEP-0227 §3.5.
+fn private(
+    store: &Store,
+    account: &Account,
+    whom: For,
+    done: u64,
+    part: &mut Part,
+) -> Result<Option<u64>, StoreError> {
+    let mut documents = store.documents(account.id)?;
+    documents.retain(|document| document.kind == DocumentKind::Private);
+    Ok(part.fill(&documents, done, |part, document| {
+        // ejabberd knows no prefixes.
+        let name = document.name.split_once(' ').map_or("", |(_, name)| name);
+        let begins = document.xml.strip_prefix('<');
+        let is_plain = begins
+            .and_then(|rest| rest.strip_prefix(name))
+            .is_some_and(|rest| rest.starts_with([' ', '\t', '\n', '\r']));
+        match whom == For::Anybody || is_plain {
+            true => part.push(Place::Private, document.xml.clone()),
+            false => part.left_out += 1,
+        }
+    }))
+}
+
+/// XEP-0227 §3.5: the oldest first.
+fn offline(
+    store: &Store,
+    account: &Account,
+    whom: For,
+    done: u64,
+    part: &mut Part,
+) -> Result<Option<u64>, StoreError> {
+    let room = limits::MOVED_PART_BYTES.saturating_sub(part.bytes());
+    // `done` is the number behind the last one, so that a message may have the number 0.
+    let after = done.checked_sub(1).map(OfflineKey::new);
+    let waiting = store.offline_from(account.id, after, room)?;
+    let Some((last, _, _)) = waiting.last() else {
+        return Ok(None);
+    };
+    for (_, _, xml) in &waiting {
+        match standing_alone(xml).filter(|xml| whom == For::Anybody || has_sender(xml)) {
+            Some(xml) => part.push(Place::Offline, xml),
+            None => part.left_out += 1,
+        }
+    }
+    Ok(last.number().checked_add(1))
+}
+
+/// A stanza of the store with its namespace on it. What the store has was checked when it came; what cannot be read all the same is left out.
+fn standing_alone(xml: &str) -> Option<String> {
+    let stanza = Document::parse_within(xml.to_owned(), Scope::of_default(ns::CLIENT)).ok()?;
+    Some(stanza.root().standalone())
+}
+
+/// ejabberd ends at a stanza from nobody.
+fn has_sender(xml: &str) -> bool {
+    Document::parse(xml.to_owned()).is_ok_and(|stanza| {
+        let from = stanza.root().attr("from");
+        from.is_some_and(|from| Jid::parse(&from).is_ok_and(|jid| is_jid_to_ejabberd(&jid)))
+    })
+}
+
+/// XEP-0191's list; for ejabberd, which builds it on privacy lists, XEP-0227 §3.7.
+fn blocked(
+    store: &Store,
+    account: &Account,
+    whom: For,
+    done: u64,
+    part: &mut Part,
+) -> Result<Option<u64>, StoreError> {
+    let list = store.blocklist(account.id)?;
+    if whom == For::Ejabberd {
+        let known: Vec<&Jid<'_>> = list.iter().filter(|jid| is_jid_to_ejabberd(jid)).collect();
+        part.left_out += (list.len() - known.len()) as u64;
+        if !known.is_empty() {
+            part.push(Place::User, privacy_list(&known));
+        }
+        return Ok(None);
+    }
+    Ok(part.fill(&list, done, |part, jid| {
+        let xml = written(|out| {
+            out.start("item")
+                .attr("xmlns", BLOCKING)
+                .attr("jid", jid.as_str())
+                .end();
+        });
+        part.push(Place::Blocked, xml);
+    }))
+}
+
+fn privacy_list(list: &[&Jid<'_>]) -> String {
+    const NAME: &str = "Blocked contacts";
+    written(|out| {
+        out.start("query").attr("xmlns", PRIVACY);
+        out.start("default").attr("name", NAME).end();
+        out.start("list").attr("name", NAME);
+        for (place, jid) in list.iter().enumerate() {
+            out.start("item")
+                .attr("action", "deny")
+                .attr("order", &(place + 1).to_string())
+                .attr("type", "jid")
+                .attr("value", jid.as_str())
+                .end();
+        }
+        out.end().end();
+    })
+}
+
+/// Whether ejabberd takes a JID: it has the tables of Unicode 3.2 only.
+fn is_jid_to_ejabberd(jid: &Jid<'_>) -> bool {
+    let fits = |part: Option<&str>, takes: fn(&str) -> bool| {
+        part.is_none_or(|part| part.is_ascii() || takes(part))
+    };
+    fits(jid.local(), |part| stringprep::nodeprep(part).is_ok())
+        && fits(Some(jid.domain()), |part| {
+            stringprep::nameprep(part).is_ok()
+        })
+        && fits(jid.resource(), |part| {
+            stringprep::resourceprep(part).is_ok()
+        })
+}

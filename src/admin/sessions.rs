@@ -1,0 +1,41 @@
+//! Verbs about who is connected.
+
+use super::{OPERATOR, finish, says, text};
+use crate::engine::Engine;
+use crate::engine::session::Session;
+use serde_json::{Value, json};
+
+/// `online`: every bound resource.
+pub fn online(engine: &mut Engine, call: u64, _: &Value) {
+    let sessions: Vec<Value> = engine
+        .sessions()
+        .map(|session| describe(engine, session))
+        .collect();
+    finish(engine, call, Ok(json!({"sessions": sessions})));
+}
+
+fn describe(engine: &Engine, session: &Session) -> Value {
+    let stream = engine.stream(session.conn);
+    json!({
+        "jid": session.jid.as_str(),
+        "address": stream.map(|stream| stream.peer.to_canonical().to_string()),
+        "tls": stream.and_then(|stream| stream.tls.as_ref()).map(|tls| tls.version),
+        "priority": session.presence.as_ref().map(|presence| presence.priority),
+        "since_ms": session.since_ms,
+    })
+}
+
+/// `kick`: jid, reason. A bare JID means all resources of the account.
+pub fn kick(engine: &mut Engine, call: u64, request: &Value) {
+    let reason = request["reason"]
+        .as_str()
+        .unwrap_or("the operator ended this connection");
+    let outcome = text(request, "jid", "the request names nobody")
+        .and_then(|jid| engine.connections(&[jid]).map_err(says))
+        .map(|streams| {
+            let kicked = streams.len();
+            engine.end_connections(OPERATOR, streams, reason);
+            json!({"kicked": kicked})
+        });
+    finish(engine, call, outcome);
+}

@@ -1,0 +1,370 @@
+//! `snug user …`: accounts, with the server running or not.
+
+use std::path::PathBuf;
+
+use argh::{ArgsInfo, FromArgs};
+use serde_json::{Value, json};
+
+use super::control::ask_or_open;
+use super::{Failure, data_directory, password, print};
+use crate::net::log::visible;
+
+/// add, change, remove and list accounts, with snug running or not
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "user", help_triggers("--help", "-h", "help"))]
+pub(super) struct User {
+    #[argh(subcommand)]
+    verb: UserVerb,
+}
+
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+enum UserVerb {
+    Add(Add),
+    Del(Del),
+    Passwd(Passwd),
+    Admin(Admin),
+    Lock(Lock),
+    Unlock(Unlock),
+    List(List),
+    Show(Show),
+}
+
+/// make an account; asks for its password, or makes one and prints it once where nobody can be asked
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "add",
+    help_triggers("--help", "-h"),
+    example = "{command_name} anna",
+    example = "{command_name} anna --generate",
+    example = "pass show chat/anna | {command_name} anna --stdin"
+)]
+struct Add {
+    /// the account: anna, or anna@domain
+    #[argh(positional)]
+    name: String,
+    /// read the password from stdin, one line
+    #[argh(switch)]
+    stdin: bool,
+    /// make a password and print it once
+    #[argh(switch)]
+    generate: bool,
+    /// let the account administer the server, from any client with ad-hoc commands
+    #[argh(switch)]
+    admin: bool,
+    /// the data directory
+    #[argh(option, arg_name = "dir")]
+    data: Option<PathBuf>,
+    /// the configuration file
+    #[argh(option, arg_name = "file")]
+    config: Option<PathBuf>,
+}
+
+/// remove an account and all that it has; its sessions end
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "del",
+    help_triggers("--help", "-h"),
+    example = "{command_name} anna"
+)]
+struct Del {
+    /// the account: anna, or anna@domain
+    #[argh(positional)]
+    name: String,
+    /// the data directory
+    #[argh(option, arg_name = "dir")]
+    data: Option<PathBuf>,
+    /// the configuration file
+    #[argh(option, arg_name = "file")]
+    config: Option<PathBuf>,
+}
+
+/// give an account a new password; its sessions end
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "passwd",
+    help_triggers("--help", "-h"),
+    example = "{command_name} anna",
+    example = "{command_name} anna --generate"
+)]
+struct Passwd {
+    /// the account: anna, or anna@domain
+    #[argh(positional)]
+    name: String,
+    /// read the password from stdin, one line
+    #[argh(switch)]
+    stdin: bool,
+    /// make a password and print it once
+    #[argh(switch)]
+    generate: bool,
+    /// let the account administer the server, from any client with ad-hoc commands
+    #[argh(switch)]
+    admin: bool,
+    /// the data directory
+    #[argh(option, arg_name = "dir")]
+    data: Option<PathBuf>,
+    /// the configuration file
+    #[argh(option, arg_name = "file")]
+    config: Option<PathBuf>,
+}
+
+/// let an account administer the server from its client (ad-hoc commands): on or off
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "admin",
+    help_triggers("--help", "-h"),
+    example = "{command_name} anna on",
+    example = "{command_name} anna off"
+)]
+struct Admin {
+    /// the account: anna, or anna@domain
+    #[argh(positional)]
+    name: String,
+    /// on or off
+    #[argh(positional, from_str_fn(on_or_off))]
+    right: bool,
+    /// the data directory
+    #[argh(option, arg_name = "dir")]
+    data: Option<PathBuf>,
+    /// the configuration file
+    #[argh(option, arg_name = "file")]
+    config: Option<PathBuf>,
+}
+
+/// lock an account: nobody logs in to it, its sessions end, messages to it wait, and all that it has stays
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "lock",
+    help_triggers("--help", "-h"),
+    example = "{command_name} anna"
+)]
+struct Lock {
+    /// the account: anna, or anna@domain
+    #[argh(positional)]
+    name: String,
+    /// the data directory
+    #[argh(option, arg_name = "dir")]
+    data: Option<PathBuf>,
+    /// the configuration file
+    #[argh(option, arg_name = "file")]
+    config: Option<PathBuf>,
+}
+
+/// let a locked account log in again
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "unlock",
+    help_triggers("--help", "-h"),
+    example = "{command_name} anna"
+)]
+struct Unlock {
+    /// the account: anna, or anna@domain
+    #[argh(positional)]
+    name: String,
+    /// the data directory
+    #[argh(option, arg_name = "dir")]
+    data: Option<PathBuf>,
+    /// the configuration file
+    #[argh(option, arg_name = "file")]
+    config: Option<PathBuf>,
+}
+
+/// list the accounts
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "list",
+    help_triggers("--help", "-h"),
+    example = "{command_name}",
+    example = "{command_name} --json | jq -r '.[].name'"
+)]
+struct List {
+    /// print JSON: an array of objects
+    #[argh(switch)]
+    json: bool,
+    /// the data directory
+    #[argh(option, arg_name = "dir")]
+    data: Option<PathBuf>,
+    /// the configuration file
+    #[argh(option, arg_name = "file")]
+    config: Option<PathBuf>,
+}
+
+/// show what snug knows of an account, without its secrets
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "show",
+    help_triggers("--help", "-h"),
+    example = "{command_name} anna"
+)]
+struct Show {
+    /// the account: anna, or anna@domain
+    #[argh(positional)]
+    name: String,
+    /// print JSON: an object
+    #[argh(switch)]
+    json: bool,
+    /// the data directory
+    #[argh(option, arg_name = "dir")]
+    data: Option<PathBuf>,
+    /// the configuration file
+    #[argh(option, arg_name = "file")]
+    config: Option<PathBuf>,
+}
+
+impl User {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        match self.verb {
+            UserVerb::Add(Add {
+                name,
+                stdin,
+                generate,
+                admin,
+                data,
+                config,
+            }) => set_password(
+                "user.add",
+                &name,
+                (stdin, generate, admin),
+                &data,
+                &config,
+                "was added",
+            ),
+            UserVerb::Passwd(Passwd {
+                name,
+                stdin,
+                generate,
+                admin,
+                data,
+                config,
+            }) => set_password(
+                "user.passwd",
+                &name,
+                (stdin, generate, admin),
+                &data,
+                &config,
+                "has a new password",
+            ),
+            UserVerb::Del(Del { name, data, config }) => {
+                let request = json!({"verb": "user.del", "name": name});
+                change(&request, &name, &data, &config, "was removed")
+            }
+            UserVerb::Admin(Admin {
+                name,
+                right,
+                data,
+                config,
+            }) => {
+                let request = json!({"verb": "user.admin", "name": name, "admin": right});
+                let happened = match right {
+                    true => "is an administrator",
+                    false => "is no administrator",
+                };
+                change(&request, &name, &data, &config, happened)
+            }
+            UserVerb::Lock(Lock { name, data, config }) => {
+                let request = json!({"verb": "user.lock", "name": name});
+                change(&request, &name, &data, &config, "is locked")
+            }
+            UserVerb::Unlock(Unlock { name, data, config }) => {
+                let request = json!({"verb": "user.unlock", "name": name});
+                change(&request, &name, &data, &config, "can log in")
+            }
+            UserVerb::List(List { json, data, config }) => {
+                let answer = ask_or_open(
+                    &data_directory(&data)?,
+                    &config,
+                    &json!({"verb": "user.list"}),
+                )?;
+                let rows = print::rows(&answer);
+                print::out(&match json {
+                    true => print::json(&Value::Array(rows)),
+                    false => print::table(
+                        &rows,
+                        &["name", "jid"],
+                        "There is no account yet: add one with `snug user add NAME`.",
+                    ),
+                });
+                Ok(())
+            }
+            UserVerb::Show(Show {
+                name,
+                json,
+                data,
+                config,
+            }) => {
+                let answer = ask_or_open(
+                    &data_directory(&data)?,
+                    &config,
+                    &json!({"verb": "user.show", "name": name}),
+                )?;
+                let fields = print::fields(&answer);
+                print::out(&match json {
+                    true => print::json(&Value::Object(fields)),
+                    false => print::details(&fields, &["name", "jid"]),
+                });
+                Ok(())
+            }
+        }
+    }
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("{text:?} is neither on nor off")),
+    }
+}
+
+fn change(
+    request: &Value,
+    name: &str,
+    data: &Option<PathBuf>,
+    config: &Option<PathBuf>,
+    happened: &str,
+) -> Result<(), Failure> {
+    let answer = ask_or_open(&data_directory(data)?, config, request)?;
+    print::out(&done(&answer, name, happened));
+    Ok(())
+}
+
+fn set_password(
+    verb: &str,
+    name: &str,
+    (stdin, generate, admin): (bool, bool, bool),
+    data: &Option<PathBuf>,
+    config: &Option<PathBuf>,
+    happened: &str,
+) -> Result<(), Failure> {
+    let data = data_directory(data)?;
+    let password = password::obtain(name, stdin, generate)?;
+    let mut request = json!({"verb": verb, "name": name, "password": password.text});
+    if admin {
+        request["admin"] = Value::Bool(true);
+    }
+    let answer = ask_or_open(&data, config, &request)?;
+    print::out(&done(&answer, name, happened));
+    if password.made {
+        print::out(&format!("Password: {}\n", password.text));
+    }
+    Ok(())
+}
+
+/// The server's own sentence, or one with the account's full name where the answer has it.
+fn done(answer: &Value, name: &str, happened: &str) -> String {
+    match answer["message"].as_str() {
+        Some(message) => format!("{}\n", visible(message)),
+        None => format!(
+            "{} {happened}.\n",
+            visible(answer["jid"].as_str().unwrap_or(name))
+        ),
+    }
+}
