@@ -1,0 +1,30 @@
+#!/bin/sh
+# Prosody, as the distribution ships it: default internal storage, epoll, info log to a file.
+# Called with: DIR STARTTLS_PORT TLS_PORT CERTIFICATE KEY. Writes the configuration into DIR and prints
+# the command that starts the server, one argument a line. Exit 77: not installed.
+set -eu
+dir=$1 starttls=$2 tls=$3 certificate=$4 key=$5
+
+command -v prosody >/dev/null || { echo "prosody is not installed: apt-get install prosody" >&2; exit 77; }
+
+mkdir -p "$dir/data"
+cat >"$dir/prosody.cfg.lua" <<EOF
+run_as_root = true
+pidfile = "$dir/prosody.pid"
+data_path = "$dir/data"
+log = { info = "$dir/prosody.log" }
+interfaces = { "127.0.0.1" }
+c2s_ports = { $starttls }
+c2s_direct_tls_ports = { $tls }
+network_backend = "epoll"
+c2s_require_encryption = true
+authentication = "internal_hashed"
+allow_registration = true
+modules_enabled = { "disco", "roster", "saslauth", "tls", "register", "ping", "time", "version" }
+modules_disabled = { "s2s" }
+ssl = { certificate = "$certificate", key = "$key" }
+c2s_direct_tls_ssl = { certificate = "$certificate", key = "$key" }
+VirtualHost "chat.test"
+EOF
+
+printf '%s\n' prosody -F --config "$dir/prosody.cfg.lua"
