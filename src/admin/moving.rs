@@ -50,9 +50,6 @@ fn read_part(engine: &Engine, request: &Value) -> Outcome {
     let Some(account) = engine.store.account(name).map_err(sentence)? else {
         return Ok(json!({"gone": true}));
     };
-    if whom == For::Ejabberd && !write::is_known_to_ejabberd(name) {
-        return Ok(json!({"gone": true, "unknown_to_reader": true}));
-    }
     let part = write::part(&engine.store, &account, whom, from).map_err(sentence)?;
     let pieces: Vec<Value> = part
         .pieces
@@ -64,6 +61,7 @@ fn read_part(engine: &Engine, request: &Value) -> Outcome {
         "next": part.next.map(|next| [next.kind, next.done]),
         "left_out": part.left_out,
         "locked": account.locked,
+        "lacks_sha1": account.sha1.is_none() && account.sha256.is_some(),
     }))
 }
 

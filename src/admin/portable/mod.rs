@@ -11,6 +11,7 @@
 //!   is kept though clients do not see them; the latter have the attributes of an item of the roster, too.
 //! - `<document kind='vcard4'/>` and `<document kind='farewell'/>`: what a vCard4 has beside the vCard, and what the account said when it left.
 
+mod ejabberd;
 pub mod read;
 pub mod write;
 

@@ -136,7 +136,7 @@ fn credentials(root: &Element<'_>) -> Result<Item, String> {
         crate::auth::decode(&text(name)?)
             .map_err(|_| format!("the <{name}/> of the keys for {mechanism} is not base64"))
     };
-    let keys = ScramKeys {
+    let mut keys = ScramKeys {
         // A client computes for as long as it is told here.
         iterations: text("iter-count")?
             .parse()
@@ -152,6 +152,21 @@ fn credentials(root: &Element<'_>) -> Result<Item, String> {
         stored_key: bytes("stored-key")?,
         server_key: bytes("server-key")?,
     };
+    // ejabberd's files have all of it in base64 twice.
+    if keys.stored_key.len() == hash.bytes().div_ceil(3) * 4 {
+        let once = |bytes: &[u8]| {
+            let text = std::str::from_utf8(bytes).ok()?;
+            crate::auth::decode(text).ok()
+        };
+        let all = (
+            once(&keys.salt),
+            once(&keys.stored_key),
+            once(&keys.server_key),
+        );
+        if let (Some(salt), Some(stored_key), Some(server_key)) = all {
+            (keys.salt, keys.stored_key, keys.server_key) = (salt, stored_key, server_key);
+        }
+    }
     if keys.salt.is_empty() || keys.salt.len() > limits::MOVED_SALT_BYTES {
         return Err(format!(
             "the salt of the keys for {mechanism} must have 1 to {} bytes",

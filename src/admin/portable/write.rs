@@ -1,12 +1,12 @@
 //! Out of the store: an account as pieces, in an order that is always the same.
 
-use super::{BLOCKING, PRIVACY, Piece, Place, SCRAM, SNUG};
-use crate::auth::ScramKeys;
+use super::{BLOCKING, Piece, Place, SCRAM, SNUG, ejabberd};
+use crate::auth::{self, ScramKeys};
 use crate::limits;
 use crate::store::{
     Account, DocumentKind, OfflineKey, RosterItem, Store, StoreError, Subscription,
 };
-use crate::xml::{Document, Element, Scope, written};
+use crate::xml::{Document, Scope, written};
 use crate::xmpp::{Jid, ns};
 
 /// For whom an export is.
@@ -71,11 +71,6 @@ pub fn part(
     Ok(part)
 }
 
-/// Whether ejabberd takes an account's name; it ends at one that it does not take.
-pub fn is_known_to_ejabberd(name: &str) -> bool {
-    name.is_ascii() || stringprep::nodeprep(name).is_ok()
-}
-
 impl Part {
     fn bytes(&self) -> usize {
         self.pieces.iter().map(|piece| piece.xml.len() + 32).sum()
@@ -102,7 +97,7 @@ impl Part {
     }
 }
 
-/// Keys and what is snug's own. SHA-1 stands first: ejabberd reads the first keys only, and logs in by SHA-1 unless it is told otherwise.
+/// Keys and what is snug's own.
 fn head(
     _: &Store,
     account: &Account,
@@ -110,14 +105,25 @@ fn head(
     _: u64,
     part: &mut Part,
 ) -> Result<Option<u64>, StoreError> {
-    let hides_keys = whom == For::Ejabberd && account.locked;
-    for (mechanism, keys) in [
+    let keys = [
         ("SCRAM-SHA-1", &account.sha1),
         ("SCRAM-SHA-256", &account.sha256),
-    ] {
-        // ejabberd has no locks: without keys nobody logs in there.
-        if let Some(keys) = keys.as_ref().filter(|_| !hides_keys) {
-            part.push(Place::User, credentials(mechanism, keys));
+    ];
+    let keys = keys
+        .into_iter()
+        .filter_map(|(mechanism, keys)| Some((mechanism, keys.as_ref()?)));
+    match whom {
+        For::Anybody => {
+            for (mechanism, keys) in keys {
+                part.push(
+                    Place::User,
+                    credentials(mechanism, keys, |bytes| auth::encode(bytes)),
+                );
+            }
+        }
+        For::Ejabberd => {
+            let keys = ejabberd::keys(keys, account.locked);
+            part.pieces.extend(keys);
         }
     }
     if whom == For::Anybody {
@@ -137,15 +143,19 @@ fn head(
 }
 
 /// XEP-0227 §3.3.
-fn credentials(mechanism: &str, keys: &ScramKeys) -> String {
+pub(super) fn credentials(
+    mechanism: &str,
+    keys: &ScramKeys,
+    encode: fn(&[u8]) -> String,
+) -> String {
     written(|out| {
         out.start("scram-credentials")
             .attr("xmlns", SCRAM)
             .attr("mechanism", mechanism)
             .leaf("iter-count", &keys.iterations.to_string())
-            .leaf("salt", &crate::auth::encode(&keys.salt))
-            .leaf("server-key", &crate::auth::encode(&keys.server_key))
-            .leaf("stored-key", &crate::auth::encode(&keys.stored_key))
+            .leaf("salt", &encode(&keys.salt))
+            .leaf("server-key", &encode(&keys.server_key))
+            .leaf("stored-key", &encode(&keys.stored_key))
             .end();
     })
 }
@@ -154,17 +164,14 @@ fn credentials(mechanism: &str, keys: &ScramKeys) -> String {
 fn roster(
     store: &Store,
     account: &Account,
-    whom: For,
+    _: For,
     done: u64,
     part: &mut Part,
 ) -> Result<Option<u64>, StoreError> {
     let mut items = store.roster(account.id)?;
     items.retain(|item| item.listed);
     Ok(part.fill(&items, done, |part, item| {
-        match whom == For::Anybody || is_jid_to_ejabberd(&Jid::from(&item.jid)) {
-            true => part.push(Place::Roster, contact(item, Place::Roster)),
-            false => part.left_out += 1,
-        }
+        part.push(Place::Roster, contact(item, Place::Roster));
     }))
 }
 
@@ -182,9 +189,12 @@ fn requests(
         .filter(|item| item.pending_in.is_some())
         .collect();
     Ok(part.fill(&asking, done, |part, item| {
-        let fits = whom == For::Anybody || is_jid_to_ejabberd(&Jid::from(&item.jid));
-        let stanza = item.pending_in.as_deref().filter(|_| fits);
-        match stanza.and_then(standing_alone) {
+        let stanza = item.pending_in.as_deref().and_then(standing_alone);
+        let stanza = match whom {
+            For::Anybody => stanza,
+            For::Ejabberd => stanza.and_then(|stanza| ejabberd::request(stanza, &item.jid)),
+        };
+        match stanza {
             Some(xml) => part.push(Place::User, xml),
             None => part.left_out += 1,
         }
@@ -272,7 +282,7 @@ fn documents(
         part.fill(&found, done, |part, (kind, xml)| match (kind, whom) {
             (DocumentKind::Vcard, For::Anybody) => part.push(Place::User, xml.clone()),
             (DocumentKind::Vcard, For::Ejabberd) => match Document::parse(xml.clone()) {
-                Ok(vcard) => part.push(Place::User, vcard_for_ejabberd(&vcard.root())),
+                Ok(vcard) => part.push(Place::User, ejabberd::vcard(&vcard.root())),
                 Err(_) => part.left_out += 1,
             },
             (_, For::Ejabberd) => {}
@@ -294,48 +304,6 @@ fn documents(
     )
 }
 
-/// XEP-0227 §3.6 as ejabberd 23.01 reads it: it knows no prefixes, and ends at a TEL without NUMBER, an EMAIL without USERID and a BINVAL that is
-/// not base64.
-fn vcard_for_ejabberd(vcard: &Element<'_>) -> String {
-    let takes = |child: &Element<'_>| {
-        let has = |name| child.child(ns::VCARD, name).is_some();
-        let fits = match child.name() {
-            "TEL" => has("NUMBER"),
-            "EMAIL" => has("USERID"),
-            "PHOTO" | "LOGO" | "SOUND" => child.child(ns::VCARD, "BINVAL").is_none_or(|picture| {
-                let packed: String = picture.text().split_whitespace().collect();
-                !packed.is_empty() && crate::auth::decode(&packed).is_ok()
-            }),
-            _ => true,
-        };
-        child.is_in(ns::VCARD) && fits
-    };
-    let mut xml = format!("<vCard xmlns='{}'>", ns::VCARD);
-    for child in vcard.children().filter(takes) {
-        unprefixed(&child, &mut xml);
-    }
-    xml.push_str("</vCard>");
-    xml
-}
-
-/// An element of a vCard without prefixes and attributes, which nothing of vcard-temp has.
-fn unprefixed(element: &Element<'_>, out: &mut String) {
-    out.push('<');
-    out.push_str(element.name());
-    out.push('>');
-    let mut leaf = true;
-    for child in element.children().filter(|child| child.is_in(ns::VCARD)) {
-        leaf = false;
-        unprefixed(&child, out);
-    }
-    if leaf {
-        crate::xml::escape(out, &element.text());
-    }
-    out.push_str("</");
-    out.push_str(element.name());
-    out.push('>');
-}
-
 /// XEP-0227 §3.5.
 fn private(
     store: &Store,
@@ -347,13 +315,7 @@ fn private(
     let mut documents = store.documents(account.id)?;
     documents.retain(|document| document.kind == DocumentKind::Private);
     Ok(part.fill(&documents, done, |part, document| {
-        // ejabberd knows no prefixes.
-        let name = document.name.split_once(' ').map_or("", |(_, name)| name);
-        let begins = document.xml.strip_prefix('<');
-        let is_plain = begins
-            .and_then(|rest| rest.strip_prefix(name))
-            .is_some_and(|rest| rest.starts_with([' ', '\t', '\n', '\r']));
-        match whom == For::Anybody || is_plain {
+        match whom == For::Anybody || ejabberd::takes_private(&document.xml, &document.name) {
             true => part.push(Place::Private, document.xml.clone()),
             false => part.left_out += 1,
         }
@@ -376,7 +338,11 @@ fn offline(
         return Ok(None);
     };
     for (_, _, xml) in &waiting {
-        match standing_alone(xml).filter(|xml| whom == For::Anybody || has_sender(xml)) {
+        let standing = match whom {
+            For::Anybody => standing_alone(xml),
+            For::Ejabberd => standing_alone(xml).and_then(ejabberd::message),
+        };
+        match standing {
             Some(xml) => part.push(Place::Offline, xml),
             None => part.left_out += 1,
         }
@@ -390,14 +356,6 @@ fn standing_alone(xml: &str) -> Option<String> {
     Some(stanza.root().standalone())
 }
 
-/// ejabberd ends at a stanza from nobody.
-fn has_sender(xml: &str) -> bool {
-    Document::parse(xml.to_owned()).is_ok_and(|stanza| {
-        let from = stanza.root().attr("from");
-        from.is_some_and(|from| Jid::parse(&from).is_ok_and(|jid| is_jid_to_ejabberd(&jid)))
-    })
-}
-
 /// XEP-0191's list; for ejabberd, which builds it on privacy lists, XEP-0227 §3.7.
 fn blocked(
     store: &Store,
@@ -408,10 +366,10 @@ fn blocked(
 ) -> Result<Option<u64>, StoreError> {
     let list = store.blocklist(account.id)?;
     if whom == For::Ejabberd {
-        let known: Vec<&Jid<'_>> = list.iter().filter(|jid| is_jid_to_ejabberd(jid)).collect();
-        part.left_out += (list.len() - known.len()) as u64;
-        if !known.is_empty() {
-            part.push(Place::User, privacy_list(&known));
+        let takes: Vec<&Jid<'_>> = list.iter().filter(|jid| ejabberd::takes(jid)).collect();
+        part.left_out += (list.len() - takes.len()) as u64;
+        if !takes.is_empty() {
+            part.push(Place::User, ejabberd::privacy_list(&takes));
         }
         return Ok(None);
     }
@@ -424,36 +382,4 @@ fn blocked(
         });
         part.push(Place::Blocked, xml);
     }))
-}
-
-fn privacy_list(list: &[&Jid<'_>]) -> String {
-    const NAME: &str = "Blocked contacts";
-    written(|out| {
-        out.start("query").attr("xmlns", PRIVACY);
-        out.start("default").attr("name", NAME).end();
-        out.start("list").attr("name", NAME);
-        for (place, jid) in list.iter().enumerate() {
-            out.start("item")
-                .attr("action", "deny")
-                .attr("order", &(place + 1).to_string())
-                .attr("type", "jid")
-                .attr("value", jid.as_str())
-                .end();
-        }
-        out.end().end();
-    })
-}
-
-/// Whether ejabberd takes a JID: it has the tables of Unicode 3.2 only.
-fn is_jid_to_ejabberd(jid: &Jid<'_>) -> bool {
-    let fits = |part: Option<&str>, takes: fn(&str) -> bool| {
-        part.is_none_or(|part| part.is_ascii() || takes(part))
-    };
-    fits(jid.local(), |part| stringprep::nodeprep(part).is_ok())
-        && fits(Some(jid.domain()), |part| {
-            stringprep::nameprep(part).is_ok()
-        })
-        && fits(jid.resource(), |part| {
-            stringprep::resourceprep(part).is_ok()
-        })
 }

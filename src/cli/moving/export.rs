@@ -13,7 +13,7 @@ use crate::cli::control::Partner;
 use crate::cli::{Failure, data_directory, print};
 use crate::xml::escaped;
 
-/// write all accounts with their passwords' keys, contacts, vCards, private data, waiting messages and block lists to a file (XEP-0227), with snug running or not
+/// write all accounts with all that they have to a file that other servers read (XEP-0227), with snug running or not
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
@@ -46,7 +46,7 @@ struct Written {
     messages: u64,
     left_out: u64,
     locked: u64,
-    unnameable: Vec<String>,
+    lack_sha1: u64,
 }
 
 impl Export {
@@ -179,15 +179,13 @@ fn account<W: Write>(
         let request = json!({"verb": "export.part", "name": name, "for": whom, "next": next});
         let answer = partner.ask(&request)?;
         if answer["gone"] == true && !begun {
-            if answer["unknown_to_reader"] == true {
-                written.unnameable.push(name.to_owned());
-            }
             return Ok(());
         }
         if !std::mem::replace(&mut begun, true) {
             text.push_str(&format!("<user name='{}'>\n", escaped(name)));
             written.accounts += 1;
             written.locked += u64::from(answer["locked"] == true);
+            written.lack_sha1 += u64::from(answer["lacks_sha1"] == true);
         }
         written.left_out += answer["left_out"].as_u64().unwrap_or(0);
         for piece in answer["pieces"].as_array().into_iter().flatten() {
@@ -244,15 +242,16 @@ impl Written {
                 self.left_out
             ));
         }
-        for name in &self.unnameable {
-            text.push_str(&format!(
-                "The account {name:?} was left out: ejabberd does not take such a name.\n"
-            ));
-        }
         if for_ejabberd && self.locked > 0 {
             text.push_str(&format!(
                 "{} locked accounts have no password there: ejabberd knows no locks.\n",
                 self.locked
+            ));
+        }
+        if for_ejabberd && self.lack_sha1 > 0 {
+            text.push_str(&format!(
+                "{} accounts have keys for SCRAM-SHA-256 only: they log in at an ejabberd with `auth_scram_hash: sha256`, where the others do not.\n",
+                self.lack_sha1
             ));
         }
         text

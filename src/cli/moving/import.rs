@@ -16,7 +16,7 @@ use crate::cli::{Exit, Failure, data_directory, print};
 use crate::limits;
 use crate::net::log::visible;
 
-/// make accounts of a file that another server, or `snug export`, has written (XEP-0227), or of Prosody's data directory; passwords stay as they are; with snug running or not
+/// make accounts of such a file, or of Prosody's data directory, with snug running or not; passwords stay as they are
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,

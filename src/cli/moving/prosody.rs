@@ -221,10 +221,10 @@ impl Account<'_, '_> {
         if let Some((vcard, place)) = self.store("vcard")? {
             return self.made(Place::User, xml_of(&vcard, None), "the vCard", &place);
         }
+        // An item of PEP is its payload, with the storage's own fields beside it.
         let payload = |list: &[Value]| {
             let item = list.last()?.table()?;
-            let inner = item.list.iter().find_map(Value::table)?;
-            Document::parse(xml_of(inner, None)?).ok()
+            Document::parse(xml_of(item, None)?).ok()
         };
         let read = |account: &Self, store: &str| account.list(store);
         let vcard4 = read(self, VCARD4)?;
