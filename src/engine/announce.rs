@@ -3,6 +3,7 @@
 
 use super::Engine;
 use super::administration::{Refusal, Then};
+use super::delivery::Delivery;
 use super::session::SessionId;
 use crate::limits;
 use crate::store::{Account, StoreError, UserId};
@@ -198,7 +199,7 @@ impl Engine {
         };
         let xml = self.message_of_ours(jid.bare(), kind, subject, text, "");
         let domain = self.config.domain.clone();
-        self.deliver(to, &domain, None, |out| {
+        self.deliver(to, Delivery::of(&domain), |out| {
             out.extend_from_slice(xml.as_bytes())
         });
     }

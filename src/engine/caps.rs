@@ -5,6 +5,7 @@
 //! and adds nothing to it (XEP-0115 §8.2; HOLES 18).
 
 use super::Engine;
+use super::delivery::Delivery;
 use super::disco::{self, Info};
 use super::session::SessionId;
 use crate::limits;
@@ -90,7 +91,7 @@ impl Engine {
                     .end()
                     .end();
             });
-            self.deliver(session, &domain, None, |out| {
+            self.deliver(session, Delivery::of(&domain), |out| {
                 out.extend_from_slice(text.as_bytes())
             });
         }

@@ -1,6 +1,7 @@
 //! The gate of a bound stream: the sender is stamped, the head is checked once, the stanza finds its handler, and what could not be done is
 //! answered. Handlers may assume what is checked here.
 
+use super::delivery::Delivery;
 use super::feature::{Answer, At, Gate, Iq, IqRoute, Takes};
 use super::session::SessionId;
 use super::{ConnId, Engine, Flow};
@@ -350,7 +351,7 @@ impl Engine {
         let source = Jid::parse(from.unwrap_or(jid.bare()))
             .map(|from| from.bare().to_owned())
             .unwrap_or_default();
-        self.deliver(asked.session, &source, ticket, |out| {
+        self.deliver(asked.session, Delivery::of(&source).behind(ticket), |out| {
             out.extend_from_slice(text.as_bytes())
         });
     }

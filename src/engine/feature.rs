@@ -49,6 +49,8 @@ pub struct Feature {
     pub message_in: Option<MessageIn>,
     /// A message to a local account found no session: the first who takes it says `Done`.
     pub undelivered: Option<MessageIn>,
+    /// A message to a local account has been handed to these of its sessions.
+    pub message_delivered: Option<fn(&mut Engine, &Incoming<'_, '_>, Reached)>,
     /// A presence leaves its sender.
     pub presence_out: Option<fn(&mut Engine, SessionId, &Stanza<'_>) -> Step>,
     /// A client answers a request of the server: an iq of type `result` or `error` for the server or for its own account.
@@ -89,6 +91,7 @@ impl Feature {
         message_out: None,
         message_in: None,
         undelivered: None,
+        message_delivered: None,
         presence_out: None,
         answered: None,
         bound: None,
@@ -138,6 +141,15 @@ pub struct Incoming<'s, 'a> {
     pub id: crate::store::UserId,
     /// Finished XML that every resource of this account gets behind the message's last child.
     pub append: String,
+}
+
+/// Which sessions of an account a message was handed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// The one that it was addressed to (RFC 6121 §8.5.3.1).
+    One(SessionId),
+    /// All that take messages for the bare JID: see [`Engine::is_messageable`].
+    Messageable,
 }
 
 /// What a row says of a node, if it is its own.
@@ -238,6 +250,14 @@ impl Engine {
     /// Runs the hooks of a message that no session took.
     pub(super) fn run_undelivered(&mut self, incoming: &mut Incoming<'_, '_>) -> Step {
         self.run(|row| row.undelivered, |engine, hook| hook(engine, incoming))
+    }
+
+    /// Tells the rows whom a message has reached.
+    pub(super) fn run_message_delivered(&mut self, incoming: &Incoming<'_, '_>, reached: Reached) {
+        self.tell(
+            |row| row.message_delivered,
+            |engine, hook| hook(engine, incoming, reached),
+        );
     }
 
     /// Runs the hooks of a presence that leaves.

@@ -13,6 +13,8 @@ pub mod caps;
 pub mod census;
 pub mod command;
 pub mod contacts;
+pub mod content;
+pub mod delivery;
 pub mod departures;
 pub mod directory;
 pub mod disco;

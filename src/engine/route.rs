@@ -1,7 +1,8 @@
 //! RFC 6121 section 8: who receives this stanza. The one place that chooses sessions for a message.
 
 use super::Engine;
-use super::feature::{Incoming, Step};
+use super::delivery::{Delivery, Worth};
+use super::feature::{Incoming, Reached, Step};
 use super::session::SessionId;
 use crate::xml::Element;
 use crate::xml::{Splice, splice};
@@ -62,6 +63,7 @@ impl Engine {
             if let Some(there) = self.session_at(name, resource) {
                 self.trace(|| format!("route: to {name}/{resource}"));
                 self.forward(there, stanza, &incoming.append);
+                self.run_message_delivered(&incoming, Reached::One(there));
                 return Ok(());
             }
             // §8.5.3.2.1: only a chat goes on as if it were for the bare JID.
@@ -93,6 +95,9 @@ impl Engine {
             }
         }
         self.trace(|| format!("route: {reached} resources of {name}"));
+        if reached > 0 {
+            self.run_message_delivered(&incoming, Reached::Messageable);
+        }
         if reached > 0 || message_type == Headline {
             // §8.5.2.2.1: a headline that nobody sees is gone.
             return Ok(());
@@ -118,9 +123,11 @@ impl Engine {
             Vec::new()
         };
         let how = stamped(stanza, &forged, append);
-        self.deliver(to, stanza.from.bare(), None, |out| {
-            splice(out, stanza.xml, &how)
-        });
+        let delivery = Delivery {
+            worth: Worth::of(stanza),
+            ..Delivery::of(stanza.from.bare())
+        };
+        self.deliver(to, delivery, |out| splice(out, stanza.xml, &how));
     }
 
     /// The children of a message that claim what only we may say: ids given (XEP-0359 §3) and delays noted (XEP-0203 §6) by this server or its

@@ -1,11 +1,11 @@
 //! An XML stream (RFC 6120 §4): opened, restarted, closed, timed, and the bytes that go out on it.
 
+use super::delivery::Delivery;
 use super::login::Login;
-use super::outbox::{OutQueue, SEVERAL};
+use super::outbox::OutQueue;
 use super::session::{Ending, SessionId};
 use super::{ConnId, Continuation, Effect, Engine, Flow, Tls};
 use crate::limits;
-use crate::store::Ticket;
 use crate::xml::{Checked, Header, XmlError};
 use crate::xml::{Writer, written};
 use crate::xmpp::{Jid, StreamError, ns};
@@ -24,7 +24,7 @@ pub struct Stream {
     pub stage: Stage,
     /// The language of its stanzas where they name none (RFC 6120 §4.7.4), unless it is the one of our own header.
     pub lang: Option<Rc<str>>,
-    out: OutQueue,
+    pub(super) out: OutQueue,
     /// Whether our header of the present stream is out; an error needs one before it (RFC 6120 §4.9.1.2).
     header_sent: bool,
     accepted_ms: u64,
@@ -118,65 +118,6 @@ impl Engine {
             stream.out.append(outbox, conn, 0, None, |out| {
                 out.extend_from_slice(text.as_bytes())
             });
-        }
-    }
-
-    /// Sends a stanza to a session. `source` is the bare JID that it comes from: what one source sends arrives in order, also where
-    /// `ticket` makes a part of it wait for its commit. An empty one stands for several.
-    pub fn deliver(
-        &mut self,
-        to: SessionId,
-        source: &str,
-        ticket: Option<Ticket>,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) {
-        let Some(conn) = self.session(to).map(|session| session.conn) else {
-            return;
-        };
-        let ticket = ticket.filter(|ticket| *ticket > self.done);
-        let Engine {
-            streams, outbox, ..
-        } = self;
-        let Some(stream) = streams
-            .get_mut(conn.index as usize)
-            .and_then(Option::as_mut)
-            .filter(|stream| stream.conn == conn)
-        else {
-            return;
-        };
-        if matches!(stream.stage, Stage::Closed) {
-            return;
-        }
-        let source = if source.is_empty() {
-            SEVERAL
-        } else if ticket.is_some() || stream.out.waits() {
-            hash(source)
-        } else {
-            0
-        };
-        stream.out.append(outbox, conn, source, ticket, write);
-    }
-
-    pub(super) fn release_held(&mut self, ticket: Ticket, fine: bool) {
-        let Engine {
-            streams, outbox, ..
-        } = self;
-        let mut untrue = Vec::new();
-        for stream in streams
-            .iter_mut()
-            .flatten()
-            .filter(|stream| stream.out.waits())
-        {
-            if !stream.out.release(outbox, stream.conn, ticket, fine) {
-                untrue.push(stream.conn);
-            }
-        }
-        for conn in untrue {
-            self.end_stream(
-                conn,
-                StreamError::ResourceConstraint,
-                Some("what you sent could not be stored"),
-            );
         }
     }
 
@@ -468,7 +409,7 @@ impl Engine {
             }
         });
         let domain = self.config.domain.clone();
-        self.deliver(session, &domain, None, |out| {
+        self.deliver(session, Delivery::of(&domain), |out| {
             out.extend_from_slice(text.as_bytes())
         });
     }
@@ -593,12 +534,4 @@ fn open_stream(out: &mut String, domain: &str, id: &str, to: Option<&str>) {
         }
     }
     out.push('>');
-}
-
-fn hash(source: &str) -> u64 {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-    let mut hasher = DefaultHasher::new();
-    source.hash(&mut hasher);
-    // Zero stands for what has no source.
-    hasher.finish() | 1
 }

@@ -3,6 +3,7 @@
 //! Appendix A's nine states are four independent facts of a contact: `to`, `from`, pending out (`ask`) and pending in.
 
 use super::contacts::Contact;
+use super::delivery::Delivery;
 use super::session::{SessionId, write_presence_to};
 use super::{Engine, session};
 use crate::limits;
@@ -146,9 +147,11 @@ impl Engine {
                 item(out);
                 out.end().end();
             });
-            self.deliver(there, bare.as_str(), Some(ticket), |out| {
-                out.extend_from_slice(text.as_bytes())
-            });
+            self.deliver(
+                there,
+                Delivery::of(bare.as_str()).behind(Some(ticket)),
+                |out| out.extend_from_slice(text.as_bytes()),
+            );
         }
     }
 
@@ -323,7 +326,7 @@ impl Engine {
             _ => self.interested_of(name),
         };
         for there in to {
-            self.deliver(there, from.as_str(), None, |out| {
+            self.deliver(there, Delivery::of(from.as_str()), |out| {
                 out.extend_from_slice(stamped.as_bytes())
             });
         }
@@ -347,12 +350,16 @@ impl Engine {
                 (Some(presence), true) => presence.xml.clone(),
                 _ => session::unavailable(&session.jid),
             };
+            let of = session.jid.clone();
             for to in self.available_of(there) {
                 // XEP-0191 §3.3: who is blocked saw the user go when the block began.
                 if self.are_apart(from, to) {
                     continue;
                 }
-                self.deliver(to, bare.as_str(), Some(ticket), |out| {
+                let delivery = Delivery::of(bare.as_str())
+                    .behind(Some(ticket))
+                    .presence(of.as_str());
+                self.deliver(to, delivery, |out| {
                     write_presence_to(&xml, contact.as_str(), out)
                 });
             }

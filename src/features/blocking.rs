@@ -4,11 +4,12 @@
 //! delivered and is dropped there: who is blocked must not see by its own contact list or limits that it is.
 
 use crate::engine::Engine;
+use crate::engine::delivery::Delivery;
 use crate::engine::feature::{Answer, At, Feature, Gate, Iq, IqRoute, Takes};
 use crate::engine::session::{SessionId, unavailable, write_presence_to};
 use crate::limits;
 use crate::xml::{Element, written};
-use crate::xmpp::{Condition, ErrorType, IqType, Jid, Kind, Stanza, StanzaError, ns};
+use crate::xmpp::{Condition, ErrorType, FullJid, IqType, Jid, Kind, Stanza, StanzaError, ns};
 use std::collections::BTreeMap;
 
 /// The row.
@@ -258,9 +259,11 @@ fn push<'j>(
             }
             out.end().end();
         });
-        engine.deliver(there, bare.as_str(), Some(ticket), |out| {
-            out.extend_from_slice(text.as_bytes())
-        });
+        engine.deliver(
+            there,
+            Delivery::of(bare.as_str()).behind(Some(ticket)),
+            |out| out.extend_from_slice(text.as_bytes()),
+        );
     }
 }
 
@@ -339,7 +342,7 @@ impl Seen {
     /// XEP-0191 §3.3: the other sees it go, once the block is on the disk.
     fn goes(self, engine: &mut Engine) {
         if let Some(jid) = engine.session(self.from).map(|from| from.jid.clone()) {
-            self.send(engine, jid.bare(), &unavailable(&jid));
+            self.send(engine, &jid, &unavailable(&jid));
         }
     }
 
@@ -349,13 +352,16 @@ impl Seen {
         if let Some((jid, presence)) =
             from.and_then(|from| Some((from.jid.clone(), from.presence.clone()?)))
         {
-            self.send(engine, jid.bare(), &presence.xml);
+            self.send(engine, &jid, &presence.xml);
         }
     }
 
-    fn send(&self, engine: &mut Engine, source: &str, xml: &str) {
+    fn send(&self, engine: &mut Engine, of: &FullJid, xml: &str) {
         let ticket = engine.ticket();
-        engine.deliver(self.to, source, Some(ticket), |out| {
+        let delivery = Delivery::of(of.bare())
+            .behind(Some(ticket))
+            .presence(of.as_str());
+        engine.deliver(self.to, delivery, |out| {
             write_presence_to(xml, &self.address, out)
         });
     }

@@ -1,6 +1,8 @@
 //! XEP-0160: Best Practices for Handling Offline Messages, with the delay of XEP-0203 and the hints of XEP-0334. Complete.
 
 use crate::engine::Engine;
+use crate::engine::content;
+use crate::engine::delivery::Delivery;
 use crate::engine::feature::{Feature, Incoming, Step};
 use crate::engine::route::stamped;
 use crate::engine::session::SessionId;
@@ -64,20 +66,14 @@ fn keep(engine: &mut Engine, incoming: &mut Incoming<'_, '_>) -> Step {
 fn is_passing(incoming: &Incoming<'_, '_>) -> Option<&'static str> {
     let root = incoming.stanza.xml.root();
     // XEP-0334 §4.4: the wish to be stored is the stronger one.
-    if root.child(ns::HINTS, "store").is_some() {
+    if content::hints(root, "store") {
         return None;
     }
     // §4.1 `no-permanent-store` speaks of archives; a queue is none.
-    if root.child(ns::HINTS, "no-store").is_some() {
+    if content::hints(root, "no-store") {
         return Some("it does not want to be kept");
     }
-    let mut children = root
-        .children()
-        .filter(|child| child.name() != "thread")
-        .peekable();
-    let states_only =
-        children.peek().is_some() && children.all(|child| child.ns() == ns::CHAT_STATES);
-    states_only.then_some("a chat state alone is not kept")
+    content::is_typing(root).then_some("a chat state alone is not kept")
 }
 
 /// XEP-0160 §2: the first resource that takes messages gets what waits, in order; then it is forgotten. A part at a time: what would not fit
@@ -115,7 +111,7 @@ fn hand_over_part(engine: &mut Engine, session: SessionId, id: UserId) -> Result
             engine.trace(|| "offline: one is from somebody blocked since".to_owned());
             continue;
         }
-        engine.deliver(session, "", None, |out| {
+        engine.deliver(session, Delivery::of_several(), |out| {
             out.extend_from_slice(xml.as_bytes())
         });
     }

@@ -1,6 +1,7 @@
 //! RFC 6121 §4: exchanging presence: initial, subsequent, unavailable, directed, and probes. Complete.
 
 use crate::engine::Engine;
+use crate::engine::delivery::Delivery;
 use crate::engine::feature::{Feature, Step};
 use crate::engine::session::{Presence, SessionId, unavailable, write_presence_to};
 use crate::limits;
@@ -111,10 +112,13 @@ fn broadcast(engine: &mut Engine, session: SessionId, xml: &Rc<str>) {
     // Who is not here costs nothing, and nobody costs the disk.
     let mut recipients = engine.audience(user);
     recipients.retain(|(there, _)| !engine.are_apart(session, *there));
-    let bare = user.jid.clone();
+    let Some(of) = engine.session(session).map(|session| session.jid.clone()) else {
+        return;
+    };
     engine.trace(|| format!("presence: to {} resources", recipients.len()));
     for (there, address) in recipients {
-        engine.deliver(there, bare.as_str(), None, |out| {
+        let delivery = Delivery::of(of.bare()).presence(of.as_str());
+        engine.deliver(there, delivery, |out| {
             write_presence_to(xml, address.as_str(), out)
         });
     }
@@ -146,7 +150,8 @@ fn show_session(engine: &mut Engine, to: SessionId, there: SessionId, address: &
     else {
         return;
     };
-    engine.deliver(to, jid.bare(), None, |out| presence.write_to(address, out));
+    let delivery = Delivery::of(jid.bare()).presence(jid.as_str());
+    engine.deliver(to, delivery, |out| presence.write_to(address, out));
 }
 
 /// RFC 6121 §4.3.2: how somebody is, for who may know. Who may not know gets the same answer whether the account exists or not: none.
@@ -190,7 +195,7 @@ fn probe(
             .attr("from", to.as_str())
             .attr("type", "unavailable")
             .end();
-        engine.deliver(session, to.bare(), None, |out| {
+        engine.deliver(session, Delivery::of(to.bare()), |out| {
             write_presence_to(&xml, address, out)
         });
     }
@@ -307,7 +312,7 @@ fn tell_gone(engine: &mut Engine, session: SessionId, address: &str, xml: &str) 
         return;
     }
     let heard = hears_broadcasts(engine, session, &to);
-    let Some(from) = engine.user_of(session).map(|user| user.jid.clone()) else {
+    let Some(of) = engine.session(session).map(|session| session.jid.clone()) else {
         return;
     };
     for there in reached(engine, session, &to) {
@@ -317,9 +322,8 @@ fn tell_gone(engine: &mut Engine, session: SessionId, address: &str, xml: &str) 
         if heard && available {
             continue;
         }
-        engine.deliver(there, from.as_str(), None, |out| {
-            write_presence_to(xml, address, out)
-        });
+        let delivery = Delivery::of(of.bare()).presence(of.as_str());
+        engine.deliver(there, delivery, |out| write_presence_to(xml, address, out));
     }
 }
 

@@ -2,6 +2,7 @@
 //! them too. Complete.
 
 use crate::engine::Engine;
+use crate::engine::delivery::Delivery;
 use crate::engine::feature::{Feature, Step};
 use crate::engine::session::SessionId;
 use crate::engine::stream::{Stage, Stream};
@@ -93,7 +94,7 @@ fn remind(engine: &mut Engine, session: SessionId) {
         match engine.store.roster_item(id, &contact) {
             Ok(Some(item)) => {
                 if let Some(xml) = item.pending_in {
-                    engine.deliver(session, contact.as_str(), None, |out| {
+                    engine.deliver(session, Delivery::of(contact.as_str()), |out| {
                         out.extend_from_slice(xml.as_bytes())
                     });
                 }

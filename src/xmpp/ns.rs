@@ -74,3 +74,33 @@ pub const REPORTING: &str = "urn:xmpp:reporting:1";
 pub const CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
 /// XEP-0478: limits of the stream.
 pub const STREAM_LIMITS: &str = "urn:xmpp:stream-limits:0";
+/// XEP-0184: delivery receipts.
+pub const RECEIPTS: &str = "urn:xmpp:receipts";
+/// XEP-0249: direct invitations to a room.
+pub const DIRECT_INVITATION: &str = "jabber:x:conference";
+/// XEP-0027: encryption with OpenPGP as old clients do it.
+pub const LEGACY_OPENPGP: &str = "jabber:x:encrypted";
+/// XEP-0308: last message correction.
+pub const CORRECTION: &str = "urn:xmpp:message-correct:0";
+/// XEP-0333: chat markers.
+pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// XEP-0353: calls proposed by message.
+pub const JINGLE_MESSAGE: &str = "urn:xmpp:jingle-message:0";
+/// XEP-0373: OpenPGP for XMPP.
+pub const OPENPGP: &str = "urn:xmpp:openpgp:0";
+/// XEP-0384: OMEMO encryption.
+pub const OMEMO: &str = "urn:xmpp:omemo:2";
+/// XEP-0384 version 0.3: OMEMO as most clients speak it.
+pub const LEGACY_OMEMO: &str = "eu.siacs.conversations.axolotl";
+/// XEP-0424: message retraction.
+pub const RETRACTION: &str = "urn:xmpp:message-retract:1";
+/// XEP-0444: message reactions.
+pub const REACTIONS: &str = "urn:xmpp:reactions:0";
+/// XEP-0447: stateless file sharing.
+pub const STATELESS_FILES: &str = "urn:xmpp:sfs:0";
+/// XEP-0461: message replies.
+pub const REPLY: &str = "urn:xmpp:reply:0";
+/// XEP-0482: invitations to calls.
+pub const CALL_INVITES: &str = "urn:xmpp:call-invites:0";
+/// XEP-0045: what a room says to a user.
+pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
