@@ -28,8 +28,29 @@ pub const STANZA_BURST_BYTES: i64 = 512 * 1024;
 pub const SILENT_MS: u64 = 300_000;
 /// Milliseconds that a ping may stay unanswered; then the stream ends with `connection-timeout`.
 pub const PING_ANSWER_MS: u64 = 60_000;
+/// Bytes that one client was sent and has not acknowledged (XEP-0198), with what is noted of each stanza; above it its connection and its session end, and
+/// messages among them wait in the store. A client that answers keeps a few KiB; a phone that is away for minutes gathers some hundreds.
+pub const UNACKED_BYTES: usize = 1024 * 1024;
+/// Bytes that all clients together were sent and have not acknowledged; above it the connection of the one with the most is closed, and its session waits
+/// for it within the next bound.
+pub const UNACKED_TOTAL_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes that all sessions keep together that wait for their client to come back; above it the one that has waited longest ends.
+pub const WAITING_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes that a session which waits for its client counts for beside what it keeps, so that their number has a bound too.
+pub const WAITING_SESSION_BYTES: usize = 2 * 1024;
+/// Ended sessions whose count is remembered, so that a client which comes back too late hears what was handled; of an older one it hears only that
+/// it is over.
+pub const RESUMPTIONS_ENDED: usize = 1024;
 /// Addresses that one session may owe an `unavailable` after directed presence; above it directed presence is refused with `resource-constraint`.
 pub const DIRECTED: usize = 500;
+/// Messages of one account of which it is remembered that they were copied to its other clients (XEP-0280 §6.1), so that errors which answer them are
+/// copied too; an answer to an older one is not. Errors come within seconds.
+pub const EXCHANGES: usize = 64;
+/// Bytes of memory that wait for one client that nobody looks at (XEP-0352); above it they go: some hundred contacts' presence, and not the whole
+/// morning of an office.
+pub const INACTIVE_BYTES: usize = 32 * 1024;
+/// Bytes of memory that wait for all such clients; above it what waits for the one whose part grows goes.
+pub const INACTIVE_TOTAL_BYTES: usize = 16 * 1024 * 1024;
 /// Contacts of one account; one more is refused with `resource-constraint`.
 pub const CONTACTS: usize = 2000;
 /// Subscription requests that wait for one account's answer; one more is dropped, as if there were nobody. Those who ask can fill neither the
@@ -45,6 +66,25 @@ pub const ROSTER_NAME_BYTES: usize = 1023;
 pub const BLOCKED: usize = 1000;
 /// Bytes of all JIDs that one account blocks, so that the list always fits on the way to a client that asks for it; above it as above.
 pub const BLOCKED_BYTES: usize = 128 * 1024;
+/// Messages of a page of an archive for a client that does not say how many it wants.
+pub const ARCHIVE_PAGE: usize = 50;
+/// Messages of a page of an archive, and ids that one query names; a page ends there, more ids are refused with `policy-violation`. With what stands
+/// around a message, a page of them stays within its bytes.
+pub const ARCHIVE_PAGE_MAX: usize = 250;
+/// Bytes of the messages of a page of an archive, and again of what stands around them; the page ends before, but has one message at least. Twice
+/// this, a message of the longest kind and `OUT_PAUSE_BYTES` stay far under `OUT_BYTES`: who asks is not read until it has the page.
+pub const ARCHIVE_PAGE_BYTES: usize = 128 * 1024;
+/// Messages of its archive that a session has seen and that are remembered until it gets what waits for it; of an older one it may then get a second
+/// copy. More than can wait, because what its user sent is among them.
+pub const ARCHIVE_SHOWN: usize = 4096;
+/// Messages with one contact, from the newest back, among which a retracted one is looked for; an older one stays as it is.
+pub const RETRACTION_MESSAGES: usize = 1000;
+/// Corrections of a retracted message that go with it, the newest first; of one that was corrected more often the rest stays.
+pub const RETRACTION_CORRECTIONS: usize = 16;
+/// JIDs in one account's archiving preferences (XEP-0441); more are refused with `resource-constraint`, and the preferences stay as they were.
+pub const ARCHIVE_PREFERENCES: usize = 1000;
+/// Bytes of all JIDs in them, so that they always fit on the way to a client that asks for them; above it as above.
+pub const ARCHIVE_PREFERENCES_BYTES: usize = 128 * 1024;
 /// Bytes of each text of a report (XEP-0377) that the log shows; what is longer is cut, and the log says so.
 pub const REPORT_TEXT_BYTES: usize = 1000;
 /// Ids of messages of one report that the log shows; of more it tells the number.
@@ -63,6 +103,10 @@ pub const COMMAND_MS: u64 = 600_000;
 pub const COMMANDS_ENDED: usize = 256;
 /// Bytes of an announcement, of the message of the day and of the welcome; above it they are refused with `not-acceptable`.
 pub const ANNOUNCEMENT_BYTES: usize = 8 * 1024;
+/// Bytes that an announcement to all accounts writes in one go; it goes on at the next tick, when they are on the disk. Some 400 accounts.
+pub const ANNOUNCED_PART_BYTES: usize = 256 * 1024;
+/// Bytes that a kept announcement counts for beside its text.
+pub const ANNOUNCED_OWN_BYTES: usize = 512;
 
 // ---- store ----
 
@@ -98,6 +142,30 @@ pub const OFFLINE_PART_BYTES: usize = 256 * 1024;
 pub const DOCUMENTS_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes that a document counts for beside its XML and its name, so that many tiny ones have their price too.
 pub const DOCUMENT_OWN_BYTES: usize = 128;
+/// Nodes of one owner (XEP-0060); one more is refused with `resource-constraint`. A client that uses all there is has some 30.
+pub const NODES_PER_OWNER: usize = 200;
+/// Items of one node, whatever its `max_items` says: what `max` means. With one more the oldest goes.
+pub const ITEMS_PER_NODE: u32 = 1000;
+/// Bytes of one item's payload; above it `not-acceptable` with `payload-too-big` (XEP-0060 §7.1.3.5). A picture of 170 KB fits, and the stanza
+/// that brings it is bounded as every other.
+pub const ITEM_BYTES: usize = 240 * 1024;
+/// Bytes of all items of one owner; above it `resource-constraint`.
+pub const ITEMS_BYTES_PER_OWNER: u64 = 4 * 1024 * 1024;
+/// Bytes of a node's name, of an item's id, and of a title or a description in a node's configuration; a longer one is refused with `not-acceptable`.
+pub const NODE_TEXT_BYTES: usize = 1023;
+/// Roster groups that a node lets in; more are refused with `not-acceptable`.
+pub const NODE_GROUPS: usize = 64;
+/// People who have something to do with the nodes of one owner, each counted once a node: they are kept in memory while the owner is there. One
+/// more is refused with `resource-constraint`, a subscription with `policy-violation` and `too-many-subscriptions` (XEP-0060 §6.1.3.9).
+pub const AFFILIATES_PER_OWNER: usize = 1000;
+/// Subscriptions of one bare JID to one node, by resource; one more as above.
+pub const SUBSCRIPTIONS_PER_AFFILIATE: usize = 16;
+/// Bytes of items in one answer; what is left is asked for by XEP-0059. Well below `OUT_BYTES`, and above what an item can be.
+pub const ITEMS_ANSWER_BYTES: usize = 320 * 1024;
+/// Bytes of last items that a client that has just come is sent at once; the next part follows when it took most of this one (XEP-0163 §4.3.4).
+pub const LAST_ITEMS_PART_BYTES: usize = 128 * 1024;
+/// Contacts whose nodes are looked at for that in one go: in between it is the others' turn.
+pub const LAST_ITEMS_PART_CONTACTS: usize = 250;
 /// Bytes of one field that somebody is found by in the directory; a longer one is cut.
 pub const ENTRY_FIELD_BYTES: usize = 256;
 /// Bytes of the status that is kept of somebody's last unavailable presence (XEP-0012); a longer one is not kept.
@@ -114,6 +182,27 @@ pub const CAPS_LEARNED: u8 = 8;
 pub const CAPS_STORED: usize = 500;
 /// Addresses of one kind in the section `[contact]`; more are a mistake in the configuration.
 pub const CONTACT_ADDRESSES: usize = 16;
+/// Bytes of sled's page cache for one database of the archive. It bounds what stays of a database that is written in for long. One that is only read can
+/// stay in memory as a whole, because sled looks at its cache after 64 accesses to each of its 256 parts: the next bound is what counts there.
+pub const ARCHIVE_CACHE_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes that the rows of one database of the archive count for; then the next one begins, also within a month. A database that was read from one end to
+/// the other takes about so much memory, two of them may be open beside the newest; and to open one makes sled write a megabyte or more, so they are not
+/// smaller.
+pub const ARCHIVE_VOLUME_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes that a row counts for beside its record: its keys, and what sled keeps of it.
+pub const ARCHIVE_ROW_OWN_BYTES: u64 = 100;
+/// A database of the archive takes at most one part in this many of what the archive may take of the disk; then the next one begins, so that only a part of
+/// all goes when the oldest has to.
+pub const ARCHIVE_VOLUME_SHARE: u64 = 8;
+/// Milliseconds between two looks at what of the archive is too old, and whether it takes too much.
+pub const ARCHIVE_RETAIN_MS: u64 = 60 * 60 * 1000;
+/// Old databases of the archive that are open at a time; for one more, the one that was not used for the longest time is closed.
+pub const ARCHIVE_OPEN_VOLUMES: usize = 2;
+/// Seconds after which an old database of the archive is closed when nobody reads in it. Somebody who goes back in a conversation reads for a while and
+/// goes on, and to open it again would wear out the disk (see above).
+pub const ARCHIVE_IDLE_SECONDS: u64 = 300;
+/// Owners whose last row in the archive is remembered (40 bytes each); with one more all are looked up again, a read for each.
+pub const ARCHIVE_OWNERS_KNOWN: usize = 16 * 1024;
 /// Ids of users that a restored backup leaves free, because accounts made after that backup may have used them and ids are never given twice.
 pub const USER_IDS_LEFT_FREE_AFTER_RESTORE: u32 = 1 << 16;
 /// Hours between two backups of the database of accounts and rosters; none is written when nothing has changed.
@@ -182,3 +271,49 @@ pub const MOVED_NAMES: usize = 500;
 pub const MOVED_ITERATIONS: u32 = 1_000_000;
 /// Bytes of a salt in keys from another server; a longer one is refused.
 pub const MOVED_SALT_BYTES: usize = 256;
+
+// ---- rooms ----
+
+/// Bytes of a nickname; a longer one is refused with `not-acceptable`: it stands in every presence and before every message.
+pub const NICK_BYTES: usize = 128;
+/// People in one room, whatever its configuration says; one more is refused with `service-unavailable`. Each who enters costs all others a presence.
+pub const ROOM_OCCUPANTS: usize = 1000;
+/// Admins and owners who may still enter a room that is full (XEP-0045 §7.2.9).
+pub const ROOM_OCCUPANTS_EXTRA: usize = 20;
+/// Rooms in which one session is at a time; one more is refused with `resource-constraint`.
+pub const ROOMS_PER_SESSION: usize = 200;
+/// Temporary rooms that one account has made and that are there; one more is refused with `resource-constraint`.
+pub const ROOMS_TEMPORARY: usize = 20;
+/// Rooms that one account has made and that are kept; one more is refused with `resource-constraint` when it is configured to stay.
+pub const ROOMS_KEPT: usize = 100;
+/// People who are something in a room, banned ones too; one more is refused with `resource-constraint`.
+pub const ROOM_PEOPLE: usize = 5000;
+/// Messages that a room remembers for who enters; the oldest goes.
+pub const ROOM_HISTORY: usize = 100;
+/// Bytes of one message that is remembered for who enters; a longer one is not in the history.
+pub const ROOM_HISTORY_BYTES: usize = 16 * 1024;
+/// Milliseconds that an empty room stays in memory with what was said last.
+pub const ROOM_IDLE_MS: u64 = 3_600_000;
+/// Changes of affiliations that a room remembers (XEP-0463); who knows an older version gets the whole list.
+pub const ROOM_AFFILIATION_STEPS: usize = 100;
+/// Changes of presence and typing of one occupant within [`ROOM_PASSING_MS`] that the others are shown; typing above it is dropped, of presence the last
+/// one is shown later.
+pub const ROOM_PASSING: u32 = 10;
+/// Milliseconds of that window.
+pub const ROOM_PASSING_MS: u64 = 10_000;
+/// Bytes of a room's title, of its description, of its subject and of a reason; above it `not-acceptable`.
+pub const ROOM_TEXT_BYTES: usize = 4 * 1024;
+/// Hats of one room; one more is refused with `resource-constraint`.
+pub const ROOM_HATS: usize = 50;
+/// Tokens of one room (XEP-0488); one more is refused with `resource-constraint`.
+pub const ROOM_TOKENS: usize = 100;
+/// Invitations whose declination would still be passed on; the oldest is forgotten.
+pub const ROOM_INVITATIONS: usize = 1000;
+/// Items of one request that changes roles or affiliations; above it `bad-request`.
+pub const ROOM_ITEMS: usize = 200;
+/// Rooms in one answer to who lists or searches them; the rest is on the next page (XEP-0059).
+pub const ROOM_PAGE: usize = 100;
+/// Public rooms that one search looks at, by name; those behind them are not found.
+pub const ROOM_SEARCHED: usize = 5000;
+/// Requests for voice or membership of one room that wait for an answer; the oldest is forgotten.
+pub const ROOM_REQUESTS: usize = 50;

@@ -1,7 +1,9 @@
 //! Accounts: who may log in, and what is kept of a password (never the password).
 
 use super::error::StoreError;
-use super::keys::{self, ACCOUNTS, DELETED, META, META_NEXT_USER, TREES_OF_A_USER};
+use super::keys::{
+    self, ACCOUNTS, DELETED, META, META_NEXT_USER, TREES_OF_A_ROOM, TREES_OF_A_USER,
+};
 use super::record::{RecordError, RecordReader, RecordWriter};
 use super::{Store, UserId};
 use crate::auth::{Hash, ScramKeys};
@@ -123,8 +125,8 @@ impl Store {
 
     /// Deletes an account and all that it had; its id.
     ///
-    /// Order of writes: a line in `deleted`, the account, its data tree by tree, the line. After a crash anywhere behind the first write the next open does
-    /// the rest.
+    /// Order of writes: a line in `deleted`, the account, its data tree by tree, the line without the name. After a crash anywhere behind the first write the
+    /// next open does the rest. The line goes when the reading side has forgotten what was archived: [`Store::archive_chore`].
     pub fn delete_account(&self, name: &str) -> Result<UserId, StoreError> {
         let account = self.account(name)?.ok_or(StoreError::NoSuchAccount)?;
         let mut line = RecordWriter::new(LINE_VERSION);
@@ -176,12 +178,19 @@ impl Store {
         {
             self.main.remove(ACCOUNTS, &keys::account(name))?;
         }
+        self.remove_room_record(id, name)?;
         let user = keys::user(id);
-        for tree in TREES_OF_A_USER {
+        for tree in TREES_OF_A_USER.into_iter().chain(TREES_OF_A_ROOM) {
             self.main.remove_range(tree, &user, None)?;
         }
-        self.main.remove(DELETED, &user)?;
-        Ok(())
+        if self.begin_forgetting(UserId::new(id)) {
+            // Only the archive is left. No account has the empty name.
+            let mut line = RecordWriter::new(LINE_VERSION);
+            line.text("");
+            self.main.put(DELETED, &user, &line.finish())
+        } else {
+            self.main.remove(DELETED, &user).map(drop)
+        }
     }
 
     /// Leaves ids free that accounts may have had of which nothing is known any more.

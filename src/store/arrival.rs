@@ -33,7 +33,9 @@ impl Store {
         };
         let mut reader =
             RecordReader::new(&line, VERSION).map_err(StoreError::record("deleted"))?;
-        Ok(reader.text().map_err(StoreError::record("deleted"))? == name)
+        let arriving = reader.text().map_err(StoreError::record("deleted"))?;
+        // The empty name: only the archive of a deleted account is left.
+        Ok(arriving == name && !name.is_empty())
     }
 
     /// Makes an account of what has arrived. `Exists` if somebody else took the name meanwhile, `NoSuchAccount` if nothing was arriving.

@@ -21,10 +21,13 @@ use super::database::Database;
 use super::error::StoreError;
 use super::files::{beside, create_private_dir, parent, sync_dir};
 use super::keys::{
-    ACCOUNTS, MAIN_TREES, META, META_GENERATION, META_NEXT_USER, SCHEMA, TREES_OF_A_USER, Tree,
+    ACCOUNTS, MAIN, MAIN_TREES, META, META_GENERATION, META_NEXT_USER, ROOMS, SCHEMA,
+    TREES_OF_A_ROOM, TREES_OF_A_USER, Tree,
 };
 use super::record::{RecordReader, RecordWriter};
+use super::rooms;
 use super::space::Space;
+use super::upgrade;
 use crate::limits::{DISK_FREE_BYTES_LOW, STORE_RECORD_BYTES, USER_IDS_LEFT_FREE_AFTER_RESTORE};
 
 /// What [`super::Committer::backup`] did.
@@ -93,17 +96,10 @@ pub(super) fn write(main: &Database, space: &Space) -> Result<Backup, StoreError
     let mut record = RecordWriter::new(VERSION);
     record.u64(generation);
     main.put(META, META_GENERATION, &record.finish())?;
-    main.commit(main.ticket())?;
+    main.commit_all()?;
 
     let new = beside(&dump, "new");
-    let written = write_file(main, &new, generation).and_then(|()| verify(&new));
-    let verified = match written {
-        Ok(verified) => verified,
-        Err(error) => {
-            let _ = fs::remove_file(&new);
-            return Err(error);
-        }
-    };
+    let verified = write_verified(main, &new, SCHEMA, generation)?;
     // A last backup that could not be read must not push out the one before it.
     if last.is_some() {
         fs::rename(&dump, previous(&dump)).map_err(StoreError::io(&dump))?;
@@ -117,19 +113,34 @@ pub(super) fn write(main: &Database, space: &Space) -> Result<Backup, StoreError
     })
 }
 
+/// Writes a backup of a database of this schema to `dump`, whatever was written before. It is of the generation of the last backup: not newer than any.
+pub(super) fn write_as(
+    main: &Database,
+    space: &Space,
+    dump: &Path,
+    schema: u32,
+) -> Result<(), StoreError> {
+    let mut bytes = 0;
+    each_entry(main, |entry| {
+        bytes += 4 + entry.len() as u64;
+        Ok(())
+    })?;
+    if space.free() < bytes.saturating_add(DISK_FREE_BYTES_LOW) {
+        return Err(StoreError::Full);
+    }
+    let new = beside(dump, "new");
+    write_verified(main, &new, schema, generation(main)?)?;
+    fs::rename(&new, dump).map_err(StoreError::io(dump))?;
+    sync_dir(parent(dump))
+}
+
 /// Makes the database `path` from a backup, which is verified first; `path` must not be there.
 pub(super) fn restore(dump: &Path, path: &Path) -> Result<Verified, StoreError> {
     let verified = verify(dump)?;
     if verified.schema > SCHEMA {
-        return Err(StoreError::Newer {
-            what: format!(
-                "{} has schema {}, this snug knows {SCHEMA}",
-                dump.display(),
-                verified.schema
-            ),
-        });
+        return Err(upgrade::newer(dump, verified.schema, SCHEMA));
     }
-    Database::make(path, &MAIN_TREES, |database| {
+    Database::make(path, &MAIN, |database| {
         let mut users = HashSet::new();
         let mut next = 1;
         read(dump, |entry| {
@@ -154,7 +165,12 @@ pub(super) fn restore(dump: &Path, path: &Path) -> Result<Verified, StoreError> 
                 users.insert(id);
                 next = next.max(id.saturating_add(1));
             }
-            if TREES_OF_A_USER.contains(&tree) {
+            if tree == ROOMS {
+                let id = rooms::id_of(value).map_err(StoreError::record("rooms"))?;
+                users.insert(id);
+                next = next.max(id.saturating_add(1));
+            }
+            if TREES_OF_A_USER.contains(&tree) || TREES_OF_A_ROOM.contains(&tree) {
                 let id = key
                     .first_chunk::<4>()
                     .map(|id| u32::from_be_bytes(*id))
@@ -197,7 +213,26 @@ pub(super) fn generation(main: &Database) -> Result<u64, StoreError> {
     }
 }
 
-fn write_file(main: &Database, path: &Path, generation: u64) -> Result<(), StoreError> {
+/// Writes a file and reads it back; what is not right does not stay.
+fn write_verified(
+    main: &Database,
+    path: &Path,
+    schema: u32,
+    generation: u64,
+) -> Result<Verified, StoreError> {
+    let written = write_file(main, path, schema, generation).and_then(|()| verify(path));
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+fn write_file(
+    main: &Database,
+    path: &Path,
+    schema: u32,
+    generation: u64,
+) -> Result<(), StoreError> {
     use std::os::unix::fs::OpenOptionsExt;
     let file = fs::OpenOptions::new()
         .write(true)
@@ -208,7 +243,7 @@ fn write_file(main: &Database, path: &Path, generation: u64) -> Result<(), Store
         .map_err(StoreError::io(path))?;
     let mut output = BufWriter::new(file);
     let mut head = RecordWriter::new(VERSION);
-    head.u32(SCHEMA).u64(generation);
+    head.u32(schema).u64(generation);
     let head = head.finish();
     let mut put = |bytes: &[u8]| output.write_all(bytes).map_err(StoreError::io(path));
     put(FIRST_LINE)?;

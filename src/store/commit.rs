@@ -2,16 +2,26 @@
 
 use std::sync::Arc;
 
+use super::archive::{self, Volumes};
 use super::backup::{self, Backup};
-use super::database::{Database, Ticket};
+use super::database::{Database, Written};
 use super::error::StoreError;
 use super::space::Space;
+
+/// A moment in the sequence of writes: what was written before it is safe once [`Committer::commit`] has been given it. The tickets of one store grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket {
+    pub(super) main: Written,
+    /// Writes in all volumes of the archive.
+    pub(super) archive: u64,
+}
 
 /// Makes what was written survive a power cut. Everything here waits for the disk, so it is sent to the storage thread, one
 /// call at a time; clones are the same store.
 #[derive(Clone)]
 pub struct Committer {
     pub(super) main: Database,
+    pub(super) volumes: Arc<Volumes>,
     pub(super) space: Arc<Space>,
 }
 
@@ -29,7 +39,10 @@ impl Committer {
     ///
     /// `Full` and other errors: what was written since the last commit is lost, and the store was reopened if that was possible.
     pub fn commit(&self, upto: Ticket) -> Result<Committed, StoreError> {
-        match self.main.commit(upto) {
+        // Both, also where one fails. First the archive, so that `main/` never speaks of rows that are not there.
+        let archive = archive::commit(&self.volumes, upto.archive);
+        let main = self.main.commit(upto.main);
+        match archive.and_then(|archive| main.map(|main| archive || main)) {
             Ok(wrote) => Ok(Committed {
                 wrote,
                 space_is_low: if wrote {
@@ -39,11 +52,13 @@ impl Committer {
                 },
             }),
             Err(error) => {
-                if self.main.has_failed() {
-                    log::error!("{}: {error}", self.main.path().display());
-                    if let Err(error) = self.recover() {
-                        log::error!("{}: {error}", self.main.path().display());
-                    }
+                for database in self.failed() {
+                    log::error!("{}: {error}", database.path().display());
+                }
+                if self.has_failed()
+                    && let Err(error) = self.recover()
+                {
+                    log::error!("the store could not be reopened: {error}");
                 }
                 Err(error)
             }
@@ -52,23 +67,36 @@ impl Committer {
 
     /// Whether [`Committer::recover`] has something to do: ask it every few seconds. No system call.
     pub fn is_ailing(&self) -> bool {
-        self.main.has_failed() || self.space.is_low()
+        self.has_failed() || self.space.is_low()
     }
 
-    /// Reopens the database after an error of writing, giving the ballast back first if the disk is full, and looks whether there is room again.
+    /// Reopens databases after an error of writing, giving the ballast back first if the disk is full, and looks whether there is room again.
     pub fn recover(&self) -> Result<(), StoreError> {
-        if self.main.has_failed() {
+        for database in self.failed() {
             if self.space.free() < crate::limits::DISK_FREE_BYTES_LOW {
                 self.space.release();
             }
-            self.main.recover()?;
+            database.recover()?;
             log::warn!(
                 "{}: reopened; what was not yet acknowledged is lost",
-                self.main.path().display()
+                database.path().display()
             );
         }
         self.space.look();
         Ok(())
+    }
+
+    fn has_failed(&self) -> bool {
+        !self.failed().is_empty()
+    }
+
+    /// The databases that must be reopened.
+    fn failed(&self) -> Vec<Database> {
+        let archive = self.volumes.written().into_iter();
+        let mut databases: Vec<Database> = archive.map(|volume| volume.database).collect();
+        databases.push(self.main.clone());
+        databases.retain(Database::has_failed);
+        databases
     }
 
     /// Writes a backup if anything has changed since the last one, and keeps the one before. Reads everything, so damage is found here too.

@@ -27,9 +27,9 @@ use super::pieces::{IN_PIECES, PIECE, PIECE_VERSION, Pieces};
 use super::scan::Scan;
 use crate::limits::{STORE_KEY_BYTES, STORE_PIECE_BYTES, STORE_RECORD_BYTES};
 
-/// A moment in the sequence of writes: what was written before it is safe once [`Database::commit`] has been given it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(u64);
+/// A moment in the sequence of a database's writes, as their number: what was written before it is safe once [`Database::commit`] has been given it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Written(pub u64);
 
 /// A value as it came out of a database.
 pub enum Value {
@@ -50,6 +50,17 @@ impl Deref for Value {
     }
 }
 
+/// What a kind of databases has in common.
+pub struct Kind {
+    /// The names of its trees, in their places.
+    pub trees: &'static [&'static str],
+    /// Bytes of sled's page cache.
+    pub cache_bytes: u64,
+    /// Whether an open looks through all pieces of long records for such as a crash has left. Without it they stay, which costs their bytes and nothing
+    /// else: no head names them.
+    pub sweeps: bool,
+}
+
 /// A handle of one open sled database. Its clones are the same database; one thread writes records, others may read and commit.
 pub struct Database {
     shared: Arc<Shared>,
@@ -68,15 +79,17 @@ impl Clone for Database {
 
 struct Shared {
     path: PathBuf,
-    trees: &'static [&'static str],
+    kind: &'static Kind,
     /// `None` while a reopening has failed.
     live: RwLock<Option<Live>>,
-    /// Writes so far.
+    /// Writes so far, also those that failed: they may have written part of themselves.
     written: AtomicU64,
+    /// The last write that did not fail.
+    fine: AtomicU64,
     /// Writes that the disk has; changed under `committing`.
     committed: AtomicU64,
-    /// Held by whoever commits or reopens; the number of commits of this database since it was made.
-    committing: Mutex<u64>,
+    /// Held by whoever commits or reopens.
+    committing: Mutex<Committing>,
     /// Commits that are missing at the end of what was opened.
     missing: u64,
     /// Ranges of writes (after the first, up to the second) that a reopening has thrown away.
@@ -85,26 +98,40 @@ struct Shared {
     failed: AtomicBool,
     /// Reopenings so far.
     reopened: AtomicU64,
+    /// Keys looked up and ranges begun so far.
+    reads: AtomicU64,
+}
+
+struct Committing {
+    /// The number of commits of this database since it was made.
+    number: u64,
+    /// Up to where somebody has heard whether their writes are kept.
+    told: Written,
 }
 
 impl Database {
-    /// Opens the database at `path`, which must exist or be made by this call, with these trees.
+    /// Opens the database at `path`, which must exist or be made by this call.
     ///
     /// `Broken`: it is damaged, [`Database::set_aside`] is what to do. `Newer`, `Full` and `Io` say nothing about the data.
-    pub fn open(path: &Path, trees: &'static [&'static str]) -> Result<Database, StoreError> {
-        let (live, commits, missing) = open_live(path, trees)?;
+    pub fn open(path: &Path, kind: &'static Kind) -> Result<Database, StoreError> {
+        let (live, commits, missing) = open_live(path, kind)?;
         let database = Database {
             shared: Arc::new(Shared {
                 path: path.to_path_buf(),
-                trees,
+                kind,
                 live: RwLock::new(Some(live)),
                 written: AtomicU64::new(0),
+                fine: AtomicU64::new(0),
                 committed: AtomicU64::new(0),
-                committing: Mutex::new(commits),
+                committing: Mutex::new(Committing {
+                    number: commits,
+                    told: Written(0),
+                }),
                 missing,
                 lost: Mutex::new(Vec::new()),
                 failed: AtomicBool::new(false),
                 reopened: AtomicU64::new(0),
+                reads: AtomicU64::new(0),
             }),
             told: AtomicU64::new(0),
         };
@@ -113,14 +140,16 @@ impl Database {
             database.read_everything()?;
             remove_if_there(&mark)?;
         }
-        database.sweep_pieces()?;
+        if kind.sweeps {
+            database.sweep_pieces()?;
+        }
         Ok(database)
     }
 
     /// Makes a database at `path` where none is, filled by `fill`: it appears there whole and on the disk, or not at all.
     pub fn make(
         path: &Path,
-        trees: &'static [&'static str],
+        kind: &'static Kind,
         fill: impl FnOnce(&Database) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let making = beside(path, "making");
@@ -129,9 +158,9 @@ impl Database {
         }
         create_private_dir(&making)?;
         {
-            let database = Database::open(&making, trees)?;
+            let database = Database::open(&making, kind)?;
             fill(&database)?;
-            database.commit(database.ticket())?;
+            database.commit_all()?;
         }
         // What is renamed now has no lock of sled's to be waited for: the lock belongs to the file and goes with it.
         sync_dir(&making)?;
@@ -166,6 +195,7 @@ impl Database {
 
     /// The value of a key.
     pub fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        self.shared.reads.fetch_add(1, Ordering::Relaxed);
         let live = self.live()?;
         let live = live.as_ref().ok_or(StoreError::Full)?;
         match self.guard(|| live.trees[usize::from(tree.0)].get(key))? {
@@ -257,9 +287,26 @@ impl Database {
         prefix: &[u8],
         from: &[u8],
     ) -> Result<Scan<'_>, StoreError> {
+        self.shared.reads.fetch_add(1, Ordering::Relaxed);
         let live = self.live()?;
         let live = live.as_ref().ok_or(StoreError::Full)?;
         let entries = live.trees[usize::from(tree.0)].range(from..);
+        let prefix = Key::from_slice(prefix).expect("a prefix of a key of keys.rs");
+        Ok(Scan::new(self, tree, prefix, entries))
+    }
+
+    /// The keys from `low` to `high` (itself too) that begin with `prefix`, and their values: in order, or from the end.
+    pub fn scan_between(
+        &self,
+        tree: Tree,
+        prefix: &[u8],
+        low: &[u8],
+        high: &[u8],
+    ) -> Result<Scan<'_>, StoreError> {
+        self.shared.reads.fetch_add(1, Ordering::Relaxed);
+        let live = self.live()?;
+        let live = live.as_ref().ok_or(StoreError::Full)?;
+        let entries = live.trees[usize::from(tree.0)].range(low..=high);
         let prefix = Key::from_slice(prefix).expect("a prefix of a key of keys.rs");
         Ok(Scan::new(self, tree, prefix, entries))
     }
@@ -270,6 +317,7 @@ impl Database {
         tree: Tree,
         prefix: &[u8],
     ) -> Result<Option<(sled::IVec, Value)>, StoreError> {
+        self.shared.reads.fetch_add(1, Ordering::Relaxed);
         let live = self.live()?;
         let live = live.as_ref().ok_or(StoreError::Full)?;
         match self.guard(|| {
@@ -286,8 +334,13 @@ impl Database {
     }
 
     /// The moment after the last write.
-    pub fn ticket(&self) -> Ticket {
-        Ticket(self.shared.written.load(Ordering::Acquire))
+    pub fn written(&self) -> Written {
+        Written(self.shared.written.load(Ordering::Acquire))
+    }
+
+    /// How often a key was looked up or a range begun.
+    pub fn reads(&self) -> u64 {
+        self.shared.reads.load(Ordering::Relaxed)
     }
 
     /// Whether something was written since the last commit.
@@ -307,17 +360,29 @@ impl Database {
 
     /// Makes everything written before `upto` survive a power cut; whether anything had to be done. Waits for the disk: for the storage thread.
     ///
-    /// Without writes since the last commit there is no system call. An error means that writes since the last commit are lost.
-    pub fn commit(&self, upto: Ticket) -> Result<bool, StoreError> {
-        let shared = &*self.shared;
-        let mut commits = lock(&shared.committing);
-        if lock(&shared.lost)
+    /// Without writes since the last commit there is no system call. An error means that some of what was written behind the last `upto` is lost.
+    pub fn commit(&self, upto: Written) -> Result<bool, StoreError> {
+        let mut commits = lock(&self.shared.committing);
+        let told = commits.told;
+        commits.told = told.max(upto);
+        // Who asks for all up to here may ask for others too, who have asked nothing themselves.
+        if lock(&self.shared.lost)
             .iter()
-            .any(|&(from, to)| from < upto.0 && upto.0 <= to)
+            .any(|&(from, to)| from < upto.0 && (upto.0 <= to || told.0 < to))
         {
             return Err(StoreError::Full);
         }
-        if upto.0 <= shared.committed.load(Ordering::Acquire) {
+        self.commit_holding(&mut commits, upto)
+    }
+
+    /// Like [`Database::commit`] of everything, for who has written it all by themselves.
+    pub fn commit_all(&self) -> Result<bool, StoreError> {
+        self.commit_holding(&mut lock(&self.shared.committing), self.written())
+    }
+
+    fn commit_holding(&self, commits: &mut Committing, upto: Written) -> Result<bool, StoreError> {
+        let shared = &*self.shared;
+        if upto.min(self.written()).0 <= shared.committed.load(Ordering::Acquire) {
             return Ok(false);
         }
         if self.has_failed() {
@@ -327,7 +392,7 @@ impl Database {
         let written = shared.written.load(Ordering::Acquire);
         let live = shared.live.read().unwrap_or_else(PoisonError::into_inner);
         let live = live.as_ref().ok_or(StoreError::Full)?;
-        let next = *commits + 1;
+        let next = commits.number + 1;
         self.guard(|| {
             live.db.insert(COMMITS, &commits_value(next))?;
             live.db.flush()
@@ -338,7 +403,7 @@ impl Database {
             return Err(StoreError::io(&shared.path)(error));
         }
         shared.committed.store(written, Ordering::Release);
-        *commits = next;
+        commits.number = next;
         if let Err(error) = live.mark.write_all_at(&mark_bytes(next), 0) {
             log::debug!("{}/{COMMITS}: {error}", shared.path.display());
         }
@@ -355,14 +420,14 @@ impl Database {
             return Ok(());
         }
         let mut live = shared.live.write().unwrap_or_else(PoisonError::into_inner);
-        let (committed, written) = (
-            shared.committed.load(Ordering::Acquire),
-            shared.written.load(Ordering::Acquire),
-        );
-        if committed != written {
-            lock(&shared.lost).push((committed, written));
-            shared.committed.store(written, Ordering::Release);
+        let committed = shared.committed.load(Ordering::Acquire);
+        // Reopening counts as a write: who comes later asks for more than was lost, also without writing here.
+        let written = shared.written.fetch_add(1, Ordering::AcqRel) + 1;
+        let fine = shared.fine.load(Ordering::Acquire);
+        if committed < fine {
+            lock(&shared.lost).push((committed, fine));
         }
+        shared.committed.store(written, Ordering::Release);
         if let Some(old) = live.take() {
             drop(old);
             // What the kernel still shows of writes that failed must not be taken for what is on the disk.
@@ -370,7 +435,7 @@ impl Database {
                 let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
             }
         }
-        let (opened, number, missing) = open_live(&shared.path, shared.trees)?;
+        let (opened, number, missing) = open_live(&shared.path, shared.kind)?;
         if missing > 0 {
             log::error!(
                 "{}: the last {missing} commits are missing",
@@ -378,7 +443,7 @@ impl Database {
             );
         }
         *live = Some(opened);
-        *commits = number;
+        commits.number = number;
         // Who sees the new number can read at once; writes are refused until both are set.
         drop(live);
         shared.reopened.fetch_add(1, Ordering::AcqRel);
@@ -393,7 +458,7 @@ impl Database {
 
     /// Reads every record of every tree, or says what is damaged.
     pub fn read_everything(&self) -> Result<(), StoreError> {
-        for tree in 0..self.shared.trees.len() {
+        for tree in 0..self.shared.kind.trees.len() {
             for entry in self.scan(Tree(tree as u8), b"")? {
                 entry?;
             }
@@ -403,7 +468,7 @@ impl Database {
 
     /// The names of the trees, in their places.
     pub fn trees(&self) -> &'static [&'static str] {
-        self.shared.trees
+        self.shared.kind.trees
     }
 
     /// The directory of this database.
@@ -496,8 +561,10 @@ impl Database {
             return Err(StoreError::Full);
         }
         let result = self.guard(|| act(live));
-        // An act that failed may have written part of itself.
-        shared.written.fetch_add(1, Ordering::AcqRel);
+        let number = shared.written.fetch_add(1, Ordering::AcqRel) + 1;
+        if result.is_ok() {
+            shared.fine.fetch_max(number, Ordering::AcqRel);
+        }
         result
     }
 

@@ -17,6 +17,10 @@ pub enum DocumentKind {
     Vcard4,
     /// XEP-0012: what the account said when it left; no name.
     Farewell,
+    /// XEP-0441: `<prefs xmlns='urn:xmpp:mam:2'/>`, what the account wants to have archived; no name.
+    ArchivePreferences,
+    /// XEP-0398: the hash of the picture that the account has; no name.
+    Photo,
 }
 
 /// One document of an account.
@@ -32,11 +36,13 @@ pub struct Document {
 
 const VERSION: u8 = 1;
 
-const KINDS: [DocumentKind; 4] = [
+const KINDS: [DocumentKind; 6] = [
     DocumentKind::Vcard,
     DocumentKind::Private,
     DocumentKind::Vcard4,
     DocumentKind::Farewell,
+    DocumentKind::ArchivePreferences,
+    DocumentKind::Photo,
 ];
 
 impl DocumentKind {
@@ -46,12 +52,14 @@ impl DocumentKind {
             DocumentKind::Private => 2,
             DocumentKind::Vcard4 => 3,
             DocumentKind::Farewell => 4,
+            DocumentKind::ArchivePreferences => 5,
+            DocumentKind::Photo => 6,
         }
     }
 
     /// Whether the account's clients decide how much it is; what the server notes is short.
     fn counts(self) -> bool {
-        self != DocumentKind::Farewell
+        !matches!(self, DocumentKind::Farewell | DocumentKind::Photo)
     }
 }
 

@@ -14,8 +14,8 @@ pub enum StoreError {
     Full,
     /// Data that cannot be read: which, and what was found.
     Broken(String),
-    /// The data was written by a newer snug: what, with the version found and the one known here.
-    Newer { what: String },
+    /// The data was written by a newer snug: what, with the version found and the one known here, and the backup from before its upgrade, if it is there.
+    Newer { what: String, back: Option<PathBuf> },
     /// The system refused: the path, and why.
     Io(PathBuf, io::Error),
     /// Another process has the data directory.
@@ -30,6 +30,8 @@ pub enum StoreError {
     QueueFull,
     /// The account keeps too much: `limits::DOCUMENTS_BYTES`. The peer hears `resource-constraint`.
     TooMuch,
+    /// The archive is closed: `archive.enabled` is false.
+    ArchiveOff,
 }
 
 impl StoreError {
@@ -44,6 +46,7 @@ impl StoreError {
         move |error| match error {
             RecordError::Newer { found, known } => StoreError::Newer {
                 what: format!("a record of `{what}` has version {found}, this snug knows {known}"),
+                back: None,
             },
             RecordError::Damaged => StoreError::Broken(format!("a record of `{what}` is damaged")),
         }
@@ -58,8 +61,15 @@ impl fmt::Display for StoreError {
                 f,
                 "the data cannot be read: {what}. Restart snug: it then checks everything, sets a broken database aside and restores the last backup"
             ),
-            StoreError::Newer { what } => {
+            StoreError::Newer { what, back: None } => {
                 write!(f, "the data was written by a newer snug ({what}): start that newer snug again, or choose another directory with --data")
+            }
+            StoreError::Newer { what, back: Some(dump) } => {
+                write!(
+                    f,
+                    "the data was written by a newer snug ({what}): start that newer snug again, or stop it and give up what came since the upgrade with `snug restore {}`",
+                    dump.display()
+                )
             }
             StoreError::Io(path, error) => match error.kind() {
                 io::ErrorKind::PermissionDenied => write!(f, "{}: {error}: make it belong to the user that runs snug", path.display()),
@@ -77,6 +87,7 @@ impl fmt::Display for StoreError {
             StoreError::NoSuchAccount => f.write_str("there is no account of this name: `snug user list` shows those that there are"),
             StoreError::TooLong => write!(f, "more than {} KiB in one record: send less at once", crate::limits::STORE_RECORD_BYTES / 1024),
             StoreError::QueueFull => f.write_str("too many messages wait for this account: they go when it logs in"),
+            StoreError::ArchiveOff => f.write_str("there is no archive: set archive.enabled = true and restart snug"),
             StoreError::TooMuch => write!(f, "the account keeps {} KiB here already: remove some of it first", crate::limits::DOCUMENTS_BYTES / 1024),
         }
     }

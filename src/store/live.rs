@@ -7,10 +7,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::database::Kind;
 use super::error::StoreError;
 use super::files::{remove_if_there, sync_dir};
 use super::guard::{Failure, guarded};
-use crate::limits::{STORE_CACHE_BYTES, STORE_UNWRITTEN_BYTES};
+use crate::limits::STORE_UNWRITTEN_BYTES;
 
 /// One opening of sled.
 pub(super) struct Live {
@@ -82,10 +83,7 @@ pub(super) const COMMITS: &str = "commits";
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// The database, the number of its last commit, and how many commits are missing behind that.
-pub(super) fn open_live(
-    path: &Path,
-    trees: &'static [&'static str],
-) -> Result<(Live, u64, u64), StoreError> {
+pub(super) fn open_live(path: &Path, kind: &'static Kind) -> Result<(Live, u64, u64), StoreError> {
     remove_half_snapshots(path)?;
     remove_damaged_conf(path)?;
     let conf = path.join("conf");
@@ -103,10 +101,11 @@ pub(super) fn open_live(
             // No thread that flushes: an idle server writes nothing, and commits are ours.
             let db = sled::Config::new()
                 .path(path)
-                .cache_capacity(STORE_CACHE_BYTES)
+                .cache_capacity(kind.cache_bytes)
                 .flush_every_ms(None)
                 .open()?;
-            let mut handles = trees
+            let mut handles = kind
+                .trees
                 .iter()
                 .map(|name| db.open_tree(name))
                 .collect::<sled::Result<Vec<_>>>()?;
@@ -130,6 +129,7 @@ pub(super) fn open_live(
             Err(Failure::Error(sled::Error::Unsupported(why))) => {
                 return Err(StoreError::Newer {
                     what: format!("{}: {why}", path.display()),
+                    back: None,
                 });
             }
             Err(failure) => return Err(failure.into_error(path)),

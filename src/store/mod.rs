@@ -1,16 +1,20 @@
-//! What is kept on the disk: accounts, rosters, messages that wait, what the server tells its users. The store knows no session and no stanza, decides nothing about who may do what, and
-//! never asks for the time.
+//! What is kept on the disk: accounts, rosters, messages that wait, messages that stay, what the server tells its users. The store knows no session and no
+//! stanza, decides nothing about who may do what, and never asks for the time of day.
 //!
 //! Writing is not yet keeping: a write returns at once, and the disk has it when [`Committer::commit`] has returned for a [`Ticket`] taken after it. The
 //! thread that writes never waits for the disk; the [`Committer`] does, on the storage thread.
 //!
+//! `main/` has everything but the archive, which has databases of its own ([`archive`]); a [`Ticket`] covers both.
+//!
 //! The invariants:
-//! - What was committed is there after a power cut. What was not may be gone, but then everything written after it is gone too.
+//! - What was committed is there after a power cut. What was not may be gone, but then everything written after it is gone too,
+//!   as far as it is in the same database.
 //! - No call panics for what the disk holds. Data that cannot be read is an error with a sentence; at the next start the broken database is set aside, the
-//!   last verified backup takes its place, and [`Store::notices`] says so.
+//!   last verified backup takes its place, and [`Store::notices`] says so. Of the archive there is no backup: a part of it is lost, the rest works.
 //! - Ids of users are never given twice, also after a deletion, a restart or a restored backup.
 
 mod account;
+pub mod archive;
 mod arrival;
 mod backup;
 mod blocklist;
@@ -27,24 +31,33 @@ mod live;
 mod notice;
 mod offline;
 mod pieces;
+mod pubsub;
 mod record;
+mod rooms;
 mod roster;
 mod scan;
 mod space;
+mod upgrade;
 
 pub use account::Account;
+pub use archive::{ArchiveId, ArchiveReader};
 pub use backup::Backup;
-pub use commit::{Committed, Committer};
-pub use database::{Database, Ticket, Value};
+pub use commit::{Committed, Committer, Ticket};
+pub use database::{Database, Kind, Value, Written};
 pub use directory::Entry;
 pub use documents::{Document, DocumentKind};
 pub use error::StoreError;
 pub use keys::Tree;
 pub use notice::Motd;
 pub use offline::{OfflineKey, OfflineTally};
+pub use pubsub::{Affiliate, Node, NodeAffiliation, NodeItem, NodeSubscription};
 pub use record::{RecordError, RecordReader, RecordWriter};
+pub use rooms::{
+    Affiliated, Affiliation, Hat, InviteToken, PrivateMessages, RoomConfig, RoomRecord, RoomSubject,
+};
 pub use roster::{RosterItem, Subscription};
 pub use scan::Scan;
+pub use upgrade::refuse_newer;
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
@@ -54,8 +67,9 @@ use std::sync::Arc;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+use archive::Archive;
 use files::{beside, create_private_dir};
-use keys::{MAIN_TREES, META, META_NEXT_USER, META_SCHEMA, META_SECRET, SCHEMA};
+use keys::{MAIN, META, META_NEXT_USER, META_SCHEMA, META_SECRET, SCHEMA};
 use space::Space;
 
 /// The number of an account: what its data is filed under. Never given to another account.
@@ -77,6 +91,7 @@ impl UserId {
 /// The data directory, open. One process has it at a time.
 pub struct Store {
     main: Database,
+    archive: Archive,
     space: Arc<Space>,
     secret: [u8; 32],
     notices: Vec<String>,
@@ -103,6 +118,15 @@ impl Store {
     /// `InUse`: another snug has it. `Newer`: it was written by a newer snug. `Broken`: the database is damaged and so is every backup. In these cases
     /// nothing was changed that a second try, or the newer snug, would miss.
     pub fn open(dir: &Path) -> Result<Store, StoreError> {
+        Store::open_with(dir, true)
+    }
+
+    /// Like [`Store::open`], but nothing can be archived; what is in the archive can still be read, and goes with its account or with time.
+    pub fn open_without_archive(dir: &Path) -> Result<Store, StoreError> {
+        Store::open_with(dir, false)
+    }
+
+    fn open_with(dir: &Path, archives: bool) -> Result<Store, StoreError> {
         let mut notices = Vec::new();
         prepare_dir(dir, &mut notices)?;
         let lock = lock_dir(dir)?;
@@ -116,6 +140,7 @@ impl Store {
             }
             opened => opened?,
         };
+        notices.extend(upgrade::bring_up(&main, &space, &upgrade::STEPS)?);
         let missing = main.missing_commits();
         if missing > 0 {
             notices.push(format!(
@@ -123,8 +148,17 @@ impl Store {
             ));
         }
         let secret = read_secret(&main)?;
+        let path = dir.join("archive");
+        let archive = match Archive::open(&path, archives, &mut notices) {
+            Err(StoreError::Full) => {
+                space.release();
+                Archive::open(&path, archives, &mut notices)?
+            }
+            opened => opened?,
+        };
         let store = Store {
             main,
+            archive,
             space,
             secret,
             notices,
@@ -135,7 +169,19 @@ impl Store {
         }
         store.finish_deletions()?;
         store.commit()?;
+        upgrade::tell_schema(dir);
         Ok(store)
+    }
+
+    /// Puts a backup (`backup/*.dump` in a data directory) in the place of accounts, contacts and waiting messages; where what was there was put.
+    ///
+    /// `InUse`: a snug runs there. `Newer`: this snug cannot read that backup. On an error all is as it was.
+    pub fn restore(dir: &Path, dump: &Path) -> Result<Option<PathBuf>, StoreError> {
+        prepare_dir(dir, &mut Vec::new())?;
+        let _lock = lock_dir(dir)?;
+        let aside = upgrade::restore(dir, dump)?;
+        upgrade::tell_schema(dir);
+        Ok(aside)
     }
 
     /// What the operator must hear of what was found and done at the opening: a sentence each, none when all is well.
@@ -150,12 +196,20 @@ impl Store {
 
     /// The moment after the last write: what an acknowledgement has to wait for.
     pub fn ticket(&self) -> Ticket {
-        self.main.ticket()
+        Ticket {
+            main: self.main.written(),
+            archive: self.archive.written(),
+        }
+    }
+
+    /// How often something was looked up or a range of keys was begun, since the opening: what a test holds a promise against.
+    pub fn reads(&self) -> u64 {
+        self.main.reads()
     }
 
     /// Whether something was written since the last commit.
     pub fn is_dirty(&self) -> bool {
-        self.main.is_dirty()
+        self.main.is_dirty() || self.archive.is_dirty()
     }
 
     /// Commits all that was written: waits for the disk. For the command line and the shutdown; a running server uses the [`Committer`].
@@ -167,18 +221,20 @@ impl Store {
     pub fn committer(&self) -> Committer {
         Committer {
             main: self.main.clone(),
+            volumes: self.archive.volumes.clone(),
             space: self.space.clone(),
         }
     }
 
-    /// How often the database was reopened after an error of writing. When this has grown, what was not committed is gone: forget what you keep of it.
+    /// How often a database was reopened after an error of writing. When this has grown, what was not committed is gone: forget what you keep of it.
     pub fn reopenings(&self) -> u64 {
-        self.main.reopenings()
+        self.main.reopenings() + self.archive.reopenings()
     }
 
     /// What keeps the store from taking everything, as a sentence that says what to do; `None` when all is well. No system call.
     pub fn trouble(&self) -> Option<String> {
-        (self.main.has_failed() || self.space.is_low()).then(|| StoreError::Full.to_string())
+        (self.main.has_failed() || self.archive.has_failed() || self.space.is_low())
+            .then(|| StoreError::Full.to_string())
     }
 
     /// Refuses what makes the store grow while the disk is nearly full. Looks at the disk itself only in that state: the store gets well without being asked.
@@ -251,21 +307,11 @@ fn open_main(path: &Path, notices: &mut Vec<String>) -> Result<Database, StoreEr
 
 /// Opens a database that must have been made whole: with its schema, and not older than its backup.
 fn open_whole(path: &Path) -> Result<Database, StoreError> {
-    let main = Database::open(path, &MAIN_TREES)?;
+    let main = Database::open(path, &MAIN)?;
     let broken = |what: &str| StoreError::Broken(format!("{}: {what}", path.display()));
-    let schema = main
-        .get(META, META_SCHEMA)?
-        .ok_or_else(|| broken("it has no schema number"))?;
-    let schema = RecordReader::new(&schema, META_VERSION)
-        .and_then(|mut reader| reader.u32())
-        .map_err(StoreError::record("meta"))?;
+    let schema = upgrade::schema_of(&main)?;
     if schema > SCHEMA {
-        return Err(StoreError::Newer {
-            what: format!(
-                "{} has schema {schema}, this snug knows {SCHEMA}",
-                path.display()
-            ),
-        });
+        return Err(upgrade::newer(path, schema, SCHEMA));
     }
     let dump = backup::path_of(path);
     let generation = backup::generation(&main)?;
@@ -279,10 +325,8 @@ fn open_whole(path: &Path) -> Result<Database, StoreError> {
 
 fn make_new(path: &Path, first_user: u32) -> Result<(), StoreError> {
     let secret: [u8; 32] = random()?;
-    Database::make(path, &MAIN_TREES, |database| {
-        let mut record = RecordWriter::new(META_VERSION);
-        record.u32(SCHEMA);
-        database.put(META, META_SCHEMA, &record.finish())?;
+    Database::make(path, &MAIN, |database| {
+        database.put(META, META_SCHEMA, &upgrade::schema_record(SCHEMA))?;
         let mut record = RecordWriter::new(META_VERSION);
         record.bytes(&secret);
         database.put(META, META_SECRET, &record.finish())?;

@@ -1,7 +1,8 @@
 //! Messages that wait for somebody who is away (XEP-0160), in the order they came.
 //!
 //! Each record carries its number in the queue and the bytes of the queue up to it, so the first and the last record tell how many wait; nothing is counted
-//! and nothing is kept in memory. Messages leave the queue from its beginning only.
+//! and nothing is kept in memory. Messages leave the queue from its beginning, or one by one as clients
+//! acknowledge them, which is almost always the same.
 
 use super::error::StoreError;
 use super::keys::{self, OFFLINE};
@@ -128,6 +129,21 @@ impl Store {
             &keys::user(user.number()),
             Some(&keys::waiting(user.number(), upto.0)),
         )
+    }
+
+    /// Removes one message, wherever it stands in the queue; whether it was there. What stands around it counts as before: until the queue has
+    /// become empty once, it may seem fuller than it is.
+    pub fn remove_waiting(&self, user: UserId, key: OfflineKey) -> Result<bool, StoreError> {
+        self.main
+            .remove(OFFLINE, &keys::waiting(user.number(), key.0))
+    }
+
+    /// Whether this message still waits.
+    pub fn is_waiting(&self, user: UserId, key: OfflineKey) -> Result<bool, StoreError> {
+        let found = self
+            .main
+            .get(OFFLINE, &keys::waiting(user.number(), key.0))?;
+        Ok(found.is_some())
     }
 
     /// How much waits for an account. Two reads, however much it is.

@@ -26,6 +26,14 @@ impl RecordWriter {
         }
     }
 
+    /// Like [`RecordWriter::new`], in a buffer that had another record before.
+    pub fn again(mut buffer: Vec<u8>, version: u8) -> RecordWriter {
+        assert!(version != 0, "version 0 marks a record in pieces");
+        buffer.clear();
+        buffer.push(version);
+        RecordWriter { bytes: buffer }
+    }
+
     /// One field. The length is written in groups of seven bits, lowest first.
     pub fn bytes(&mut self, field: &[u8]) -> &mut Self {
         let mut length = field.len();
@@ -66,6 +74,12 @@ impl RecordWriter {
     /// A field of eight bytes.
     pub fn u64(&mut self, field: u64) -> &mut Self {
         self.bytes(&field.to_be_bytes())
+    }
+
+    /// The last field, without a length: what `write` appends.
+    pub fn rest(mut self, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        write(&mut self.bytes);
+        self.bytes
     }
 
     /// The record.
@@ -163,6 +177,11 @@ impl<'a> RecordReader<'a> {
             .try_into()
             .map(u64::from_be_bytes)
             .map_err(|_| RecordError::Damaged)
+    }
+
+    /// What [`RecordWriter::rest`] wrote.
+    pub fn rest(self) -> &'a [u8] {
+        self.rest
     }
 
     /// Says that nothing may follow.

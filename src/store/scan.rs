@@ -1,4 +1,4 @@
-//! Walking over the keys of a tree.
+//! Walking over the keys of a tree, forward or backward.
 
 use super::database::{Database, Value};
 use super::error::StoreError;
@@ -13,6 +13,9 @@ pub struct Scan<'a> {
     entries: sled::Iter,
     over: bool,
 }
+
+/// The next of sled's entries from the one end or the other.
+type Take = fn(&mut sled::Iter) -> Option<sled::Result<(sled::IVec, sled::IVec)>>;
 
 impl<'a> Scan<'a> {
     pub(super) fn new(
@@ -32,12 +35,16 @@ impl<'a> Scan<'a> {
 
     /// The next key and what sled has for it: a value, or the head of one in pieces.
     pub(super) fn next_head(&mut self) -> Option<Result<(sled::IVec, sled::IVec), StoreError>> {
+        self.head(sled::Iter::next)
+    }
+
+    fn head(&mut self, take: Take) -> Option<Result<(sled::IVec, sled::IVec), StoreError>> {
         if self.over {
             return None;
         }
         let entry = self
             .database
-            .guard(|| self.entries.next().transpose())
+            .guard(|| take(&mut self.entries).transpose())
             .transpose();
         let entry = entry.filter(|entry| {
             entry
@@ -53,8 +60,20 @@ impl Iterator for Scan<'_> {
     type Item = Result<(sled::IVec, Value), StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        self.entry(sled::Iter::next)
+    }
+}
+
+impl DoubleEndedIterator for Scan<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.entry(sled::Iter::next_back)
+    }
+}
+
+impl Scan<'_> {
+    fn entry(&mut self, take: Take) -> Option<Result<(sled::IVec, Value), StoreError>> {
         loop {
-            let (key, head) = match self.next_head()? {
+            let (key, head) = match self.head(take)? {
                 Ok(entry) => entry,
                 Err(error) => return Some(Err(error)),
             };

@@ -84,6 +84,14 @@ impl Space {
         }
     }
 
+    /// Bytes of the whole disk. A file system that does not say counts as endless.
+    pub fn size(&self) -> u64 {
+        match rustix::fs::statvfs(&self.dir) {
+            Ok(disk) if disk.f_blocks > 0 => disk.f_blocks.saturating_mul(disk.f_frsize),
+            _ => u64::MAX,
+        }
+    }
+
     fn ballast(&self) -> PathBuf {
         self.dir.join("ballast")
     }

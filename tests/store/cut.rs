@@ -1,25 +1,26 @@
 //! Power cuts: what the disk may hold at any moment, put together from a trace of what was written and what was synced.
 //!
-//! A disk keeps what `fdatasync` has returned for, and of what was written since then any part: each page of 4 KiB on its own, in any combination.
+//! What a disk keeps of what was not synced: `common/unsynced.rs`.
 
+use std::collections::HashMap;
 use std::fs;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 
 use snug::store::Store;
 
-use crate::kill::{as_child, fits, say_not_run, state_of};
+use crate::kill::{archived_after, archived_in, as_child, fits, say_not_run, state_of};
+use crate::unsynced::Disk;
 use crate::{Dir, Random};
 
 /// One line of the trace that matters.
 enum Event {
     /// The file, the place, the bytes.
     Write(String, u64, Vec<u8>),
-    /// `fdatasync` was called, and covers what was written before.
-    Sync,
+    /// `fdatasync` of this file was called, and covers what was written there before.
+    Sync(String),
     /// It has returned.
-    Synced,
+    Synced(String),
     /// The child has an answer: everything up to this number is safe.
     Safe(i64),
 }
@@ -47,10 +48,11 @@ fn what_was_committed_is_there_after_a_power_cut() {
     let Some(_) = say_not_run(as_child(&mut strace, &data, 0, 500).output()) else {
         return;
     };
-    let events = read_trace(&fs::read_to_string(&trace).unwrap());
+    let base = Disk::read(&base);
+    let events = read_trace(&fs::read_to_string(&trace).unwrap(), &data);
     let syncs = events
         .iter()
-        .filter(|event| matches!(event, Event::Synced))
+        .filter(|event| matches!(event, Event::Synced(_)))
         .count();
     assert!(syncs > 200, "{syncs}");
 
@@ -83,6 +85,12 @@ fn what_was_committed_is_there_after_a_power_cut() {
             (safe..safe + 8).any(|last| fits(&found, last)),
             "round {round}, cut {cut}: {safe} was safe, found {found:?}"
         );
+        // The child archived the first row before its first number.
+        let archived = archived_in(&store);
+        assert!(
+            (safe.max(2)..safe + 8).any(|last| archived == archived_after(last)),
+            "round {round}, cut {cut}: {safe} was safe, archived {archived:?}"
+        );
         drop(store);
 
         // The same without the syncs: if that lost nothing, this test would prove nothing.
@@ -102,61 +110,59 @@ fn what_was_committed_is_there_after_a_power_cut() {
 }
 
 /// What may be on the disk after these events.
-fn put_together(base: &Path, image: &Path, events: &[Event], synced: bool, random: &mut Random) {
-    let copied = Command::new("cp")
-        .arg("-a")
-        .arg(base)
-        .arg(image)
-        .status()
-        .unwrap();
-    assert!(copied.success());
-    // Everything before the call of the last fdatasync that has returned.
-    let returned = events
-        .iter()
-        .rposition(|event| matches!(event, Event::Synced))
-        .unwrap_or(0);
-    let kept = events[..returned]
-        .iter()
-        .rposition(|event| matches!(event, Event::Sync))
-        .unwrap_or(0);
-    for (number, event) in events.iter().enumerate() {
-        let Event::Write(name, place, bytes) = event else {
-            continue;
-        };
-        let file = fs::OpenOptions::new()
-            .write(true)
-            .open(image.join("main").join(name))
-            .unwrap();
-        let whole = synced && number < kept && name == "db";
-        let mut place = *place;
-        let mut bytes = &bytes[..];
-        while !bytes.is_empty() {
-            let (page, rest) = bytes.split_at(bytes.len().min(4096 - (place % 4096) as usize));
-            if whole || random.number() & 8 == 0 {
-                file.write_all_at(page, place).unwrap();
+fn put_together(base: &Disk, image: &Path, events: &[Event], synced: bool, random: &mut Random) {
+    let mut disk = base.clone();
+    let file = |disk: &Disk, name: &str| {
+        let found = disk.find(name);
+        found.unwrap_or_else(|| panic!("{name} is not in the base"))
+    };
+    let mut called = HashMap::new();
+    for event in events {
+        match event {
+            Event::Write(name, place, bytes) => disk.write(file(&disk, name), *place, bytes),
+            Event::Sync(name) => {
+                let mark = disk.mark(file(&disk, name));
+                called.insert(name, mark);
             }
-            place += page.len() as u64;
-            bytes = rest;
+            Event::Synced(name) if synced => {
+                let mark = called.get(name).expect("it was called before it returned");
+                disk.synced(file(&disk, name), *mark);
+            }
+            Event::Synced(_) | Event::Safe(_) => {}
         }
     }
+    let (disk, _) = disk.after_cut(&mut |bound| random.number() % bound);
+    disk.write_to(image);
 }
 
-fn read_trace(trace: &str) -> Vec<Event> {
+fn read_trace(trace: &str, data: &Path) -> Vec<Event> {
     let mut events = Vec::new();
+    // Which file a thread is syncing.
+    let mut syncing = HashMap::new();
+    // The file in `name(3<path>`, from the data directory on.
+    let file_of = |call: &str| {
+        let path = &call[call.find('<').unwrap() + 1..call.find('>').unwrap()];
+        let path = String::from_utf8(unhex(path)).unwrap();
+        let below = Path::new(&path).strip_prefix(data).ok()?;
+        Some(below.to_str().unwrap().to_owned())
+    };
     for line in trace.lines() {
-        let Some((_, call)) = line.split_once(' ') else {
+        let Some((thread, call)) = line.split_once(' ') else {
             continue;
         };
         let call = call.trim_start();
         if call.starts_with("<... fdatasync resumed>") {
-            events.push(Event::Synced);
+            events.extend(syncing.remove(thread).map(Event::Synced));
         } else if call.starts_with("fdatasync(") {
-            events.push(Event::Sync);
-            if !call.contains("<unfinished") {
-                events.push(Event::Synced);
+            let Some(file) = file_of(call) else { continue };
+            events.push(Event::Sync(file.clone()));
+            if call.contains("<unfinished") {
+                syncing.insert(thread, file);
+            } else {
+                events.push(Event::Synced(file));
             }
         } else if let Some(call) = call.strip_prefix("pwrite64(") {
-            let path = &call[call.find('<').unwrap() + 1..call.find('>').unwrap()];
+            let Some(file) = file_of(call) else { continue };
             let (bytes, rest) = quoted(call);
             let place = rest
                 .trim_start_matches([',', ' '])
@@ -164,9 +170,7 @@ fn read_trace(trace: &str) -> Vec<Event> {
                 .nth(1)
                 .unwrap()
                 .trim();
-            let path = String::from_utf8(unhex(path)).unwrap();
-            let name = path.rsplit('/').next().unwrap().to_owned();
-            events.push(Event::Write(name, place.parse().unwrap(), bytes));
+            events.push(Event::Write(file, place.parse().unwrap(), bytes));
         } else if call.starts_with("write(2<") {
             let text = String::from_utf8_lossy(&quoted(call).0).into_owned();
             if text == "child: open\n" {

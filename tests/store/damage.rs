@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use snug::store::{Backup, Store, StoreError, UserId};
 
-use crate::{Dir, Random, contact, create, open, texts};
+use crate::{Dir, Random, contact, create, open, raw, texts};
 
 #[test]
 fn a_crash_in_the_midst_of_a_deletion_is_made_good() {
@@ -24,7 +24,7 @@ fn a_crash_in_the_midst_of_a_deletion_is_made_good() {
     }
     drop(store);
     // What the first write of `delete_account` leaves, for one whose account is there and for one whose name has a new owner.
-    let main = sled::open(dir.file("main")).unwrap();
+    let main = raw(dir.file("main"));
     let deleted = main.open_tree("deleted").unwrap();
     deleted
         .insert(anna.number().to_be_bytes(), b"\x01\x04anna")
@@ -52,7 +52,7 @@ fn a_crash_in_the_midst_of_a_deletion_is_made_good() {
         (1, 1)
     );
     drop(store);
-    let main = sled::open(dir.file("main")).unwrap();
+    let main = raw(dir.file("main"));
     assert!(main.open_tree("deleted").unwrap().is_empty());
 }
 
@@ -63,7 +63,7 @@ fn data_of_a_newer_snug_is_refused_and_left_as_it_is() {
     create(&store, "anna");
     drop(store);
     let set = |tree: &str, key: &[u8], value: &[u8]| {
-        let main = sled::open(dir.file("main")).unwrap();
+        let main = raw(dir.file("main"));
         main.open_tree(tree)
             .unwrap()
             .insert(key, value)
@@ -508,7 +508,7 @@ fn a_backup_is_whole_while_the_engine_writes() {
         .map(|account| account.id.number())
         .collect();
     drop(store);
-    let main = sled::open(dir.file("main")).unwrap();
+    let main = raw(dir.file("main"));
     for entry in main.open_tree("offline").unwrap().iter() {
         let user = u32::from_be_bytes(entry.unwrap().0[..4].try_into().unwrap());
         assert!(known.contains(&user), "{user} of {known:?}");

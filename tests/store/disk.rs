@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use snug::limits;
+use snug::store::archive::{Answer, Query, Request};
 use snug::store::{Backup, StoreError};
 
 use crate::kill::number_of;
@@ -124,6 +125,140 @@ fn a_disk_filled_by_others_loses_nothing_that_was_committed() {
         numbers,
         kept[1..].iter().copied().chain([999]).collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn an_archive_on_a_full_disk_stops_nothing_and_goes_on_by_itself() {
+    let Some(disk) = Disk::new(67) else { return };
+    let data = disk.0.join("data");
+    let store = open(&data);
+    let anna = create(&store, "anna");
+    let keep = |n: u64, xml: &str| {
+        let with = format!("c{}@chat.test/x", n % 3);
+        store.archive(anna, n, n.to_be_bytes(), &with, |out| {
+            out.extend_from_slice(xml.as_bytes())
+        })
+    };
+    let committer = store.committer();
+    let mut reader = store.archive_reader();
+    for n in 0..20 {
+        keep(n, "safe").unwrap();
+    }
+    committer.commit(store.ticket()).unwrap();
+    disk.leave(0);
+    let mut lost = Vec::new();
+    for n in 20..120 {
+        match keep(n, &"x".repeat(30_000)) {
+            Ok(_) => lost.push(store.ticket()),
+            Err(error) => assert!(matches!(error, StoreError::Full), "{error}"),
+        }
+    }
+    assert!(lost.len() > 10, "{}", lost.len());
+    // Before anybody has reopened anything, what does not need the archive is kept: its own database has room in its segment.
+    let mut account = store.account("anna").unwrap().unwrap();
+    account.last_seen_ms = 7;
+    store.put_account(&account).unwrap();
+    for ticket in &lost {
+        let refused = committer.commit(*ticket);
+        assert!(
+            matches!(refused, Err(StoreError::Full)),
+            "{ticket:?}: what is lost stays lost"
+        );
+    }
+    assert_eq!(store.reopenings(), 1);
+    assert!(committer.is_ailing() && store.trouble().is_some());
+    assert!(committer.commit(store.ticket()).is_ok());
+    assert_eq!(store.account("anna").unwrap().unwrap().last_seen_ms, 7);
+    for n in 0..3 {
+        assert!(matches!(keep(n, "refused"), Err(StoreError::Full)));
+    }
+    let mut page = |with: Option<&str>| {
+        let mut query = Query::of(anna);
+        query.with = with.map(str::to_owned);
+        match reader.answer(Request::Page(query)).unwrap() {
+            Answer::Page { rows, .. } => rows,
+            other => panic!("{other:?}"),
+        }
+    };
+    // Of what was not committed a beginning at most is there.
+    let kept = page(None);
+    assert!(kept.len() >= 20);
+    assert!(kept.iter().map(|row| row.at_ms).eq(0..kept.len() as u64));
+
+    disk.free();
+    committer.recover().unwrap();
+    assert!(!committer.is_ailing());
+    // The first one behind a loss is refused, so that nothing rests on what is gone.
+    assert!(matches!(keep(500, "refused"), Err(StoreError::Full)));
+    for n in 501..510 {
+        keep(n, "again").unwrap();
+    }
+    committer.commit(store.ticket()).unwrap();
+    let all = page(None);
+    assert_eq!(all.len(), kept.len() + 9);
+    let by_contact: usize = (0..3)
+        .map(|c| page(Some(&format!("c{c}@chat.test"))).len())
+        .sum();
+    assert_eq!(by_contact, all.len());
+    // A new volume on a full disk cannot be made; that changes nothing for the one that is written in.
+    disk.leave(0);
+    let roll = reader.answer(Request::Roll { at_ms: 600 });
+    assert!(matches!(roll, Err(StoreError::Full)));
+    disk.free();
+    committer.recover().unwrap();
+    // Where the disk was felt by the volume that is written in, the first one is refused once more.
+    if let Err(error) = keep(601, "still") {
+        assert!(matches!(error, StoreError::Full));
+        keep(601, "still").unwrap();
+    }
+    committer.commit(store.ticket()).unwrap();
+    assert_eq!(
+        reader.answer(Request::Roll { at_ms: 602 }).unwrap(),
+        Answer::Done(true)
+    );
+    keep(603, "another volume").unwrap();
+    committer.commit(store.ticket()).unwrap();
+    drop((store, committer, reader));
+    let store = open(&data);
+    let page = store
+        .archive_reader()
+        .answer(Request::Page(Query::of(anna)));
+    let Answer::Page { rows, .. } = page.unwrap() else {
+        panic!("a page");
+    };
+    assert_eq!(rows.len(), all.len() + 2);
+}
+
+/// What rows of an archive were lost is told to those who wait for them, and to nobody who comes later and writes no row.
+#[test]
+fn what_an_archive_lost_is_told_once() {
+    let Some(disk) = Disk::new(67) else { return };
+    let store = open(&disk.0.join("data"));
+    let anna = create(&store, "anna");
+    let committer = store.committer();
+    let row = |n: u64| {
+        store.archive(anna, n, n.to_be_bytes(), "c@chat.test/x", |out| {
+            out.extend_from_slice(&[b'x'; 20_000])
+        })
+    };
+    // Up to near the end of the file, and then a little more than it has room for: the commit is the first to hear of the disk.
+    for n in 0..22 {
+        row(n).unwrap();
+    }
+    committer.commit(store.ticket()).unwrap();
+    disk.leave(0);
+    for n in 22..28 {
+        row(n).unwrap();
+    }
+    let refused = committer.commit(store.ticket());
+    assert!(matches!(refused, Err(StoreError::Full)), "{refused:?}");
+    disk.free();
+    committer.recover().unwrap();
+    let mut account = store.account("anna").unwrap().unwrap();
+    account.last_seen_ms = 7;
+    store.put_account(&account).unwrap();
+    let kept = committer.commit(store.ticket());
+    assert!(kept.is_ok(), "{kept:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use snug::store::archive::{Answer, Query, Request};
 use snug::store::{Store, UserId};
 use snug::xmpp::jid::BareJid;
 
@@ -17,6 +18,7 @@ fn what_was_committed_is_there_after_kill_9() {
     let mut random = Random(0x1ced);
     let mut safe: i64 = -1;
     let mut reached: i64 = -1;
+    let mut volumes = 0;
     for round in 0..20 {
         let mut program = Command::new(std::env::current_exe().unwrap());
         let mut child = as_child(&mut program, &dir.0, (reached + 1) as u64, u64::MAX)
@@ -51,6 +53,12 @@ fn what_was_committed_is_there_after_kill_9() {
         let store = dir.open();
         let found = state_of(&store);
         let from = safe.max(reached);
+        // The archive is another database, with an end of its own.
+        let archived = archived_in(&store);
+        assert!(
+            (from..from + 8).any(|last| archived == archived_after(last)),
+            "round {round}: {safe} was safe, archived {archived:?}"
+        );
         reached = (from..from + 8)
             .rev()
             .find(|last| fits(&found, *last))
@@ -60,9 +68,15 @@ fn what_was_committed_is_there_after_kill_9() {
                     state_after(from)
                 )
             });
+        // The next child goes on where `main/` ends, and leaves out what the archive has beyond that.
+        let user = store.account("writer").unwrap().unwrap().id;
+        for number in archived_after(reached).into_iter().skip(archived.len()) {
+            archive(&store, user, number);
+        }
         store.commit().unwrap();
+        volumes = volumes.max(fs::read_dir(dir.file("archive")).unwrap().count());
     }
-    assert!(safe > 100, "{safe}");
+    assert!(safe > 100 && volumes > 2, "{safe}, {volumes}");
 }
 
 #[test]
@@ -75,9 +89,10 @@ fn a_commit_is_one_fdatasync_and_without_writes_there_is_none() {
     let mut strace = Command::new("strace");
     // Every call on files and descriptors, by every thread.
     strace
-        .args(["-f", "-e", "trace=%desc,%file,sync", "-s", "64", "-o"])
+        .args(["-f", "-y", "-e", "trace=%desc,%file,sync", "-s", "64", "-o"])
         .arg(&trace)
         .arg(std::env::current_exe().unwrap());
+    strace.env("SNUG_STORE_BASE", dir.file("base"));
     let Some(_) = say_not_run(as_child(&mut strace, &data, 0, 200).output()) else {
         return;
     };
@@ -91,22 +106,29 @@ fn a_commit_is_one_fdatasync_and_without_writes_there_is_none() {
     let lines: Vec<&str> = trace.lines().collect();
 
     let working = &lines[at("open")..at("idle")];
-    let commits = working
-        .iter()
-        .filter(|line| line.contains("\"child: safe "))
-        .count()
-        + 1;
-    let calls = |name: &str| {
-        working
-            .iter()
-            .filter(|line| line.contains(&format!(" {name}(")))
-            .count()
+    let calls = |lines: &[&str], name: &str| {
+        let is_call = |line: &&&str| line.contains(&format!(" {name}("));
+        lines.iter().filter(is_call).count()
     };
-    assert_eq!(
-        (calls("fdatasync"), calls("fsync"), calls("sync")),
-        (commits, 0, 0)
+    assert_eq!((calls(working, "fsync"), calls(working, "sync")), (0, 0));
+    // Of each database that was written in, once; the archive's file is another one than that of `main/`.
+    let (mut commits, mut both) = (0, 0);
+    for group in working.split(|line| line.contains("\"child: safe ")) {
+        let synced = |name: &str| {
+            let is_of = |line: &&&str| line.contains(" fdatasync(") && line.contains(name);
+            group.iter().filter(is_of).count()
+        };
+        let (main, archive) = (synced("/main/db>"), synced("/archive/1970-01/db>"));
+        assert!(main <= 1 && archive <= 1, "{main}, {archive}");
+        assert_eq!(main + archive, calls(group, "fdatasync"));
+        assert!(calls(group, "pwrite64") >= main + archive);
+        commits += usize::from(main + archive > 0);
+        both += usize::from(main + archive == 2);
+    }
+    assert!(
+        commits > 80 && both > 10 && both < commits / 2,
+        "{commits}, {both}"
     );
-    assert!(calls("pwrite64") >= commits);
 
     // Twenty commits of nothing in a second: only what the clock of a thread may need, nothing on a file.
     let idle: Vec<&&str> = lines[at("idle") + 1..at("end")]
@@ -123,6 +145,7 @@ fn act(store: &Store, user: UserId, number: u64) {
         1 => store
             .put_roster_item(user, &contact(&format!("c{number}@chat.test")))
             .unwrap(),
+        2 => archive(store, user, number),
         3 => {
             let mut account = store.account("writer").unwrap().unwrap();
             account.last_seen_ms = number;
@@ -155,6 +178,48 @@ fn act(store: &Store, user: UserId, number: u64) {
     }
 }
 
+/// Archives the row of a number; a few of them in a volume of their own.
+fn archive(store: &Store, user: UserId, number: u64) {
+    let tag = number.to_be_bytes();
+    store
+        .archive(user, number, tag, "friend@chat.test/x", |out| {
+            out.extend_from_slice(message(number, number % 32 == 10).as_bytes())
+        })
+        .unwrap();
+}
+
+/// The numbers of the rows that are archived after all numbers up to `last`.
+pub fn archived_after(last: i64) -> Vec<u64> {
+    (0..=last)
+        .map(|number| number as u64)
+        .filter(|number| number % 8 == 2)
+        .collect()
+}
+
+/// The numbers of the rows that are archived, which are whole, and found with their contact too.
+pub fn archived_in(store: &Store) -> Vec<u64> {
+    let user = store.account("writer").unwrap().unwrap().id;
+    let mut reader = store.archive_reader();
+    let mut page = |with: Option<&str>| {
+        let mut query = Query::of(user);
+        query.with = with.map(str::to_owned);
+        match reader.answer(Request::Page(query)).unwrap() {
+            Answer::Page { rows, .. } => rows,
+            other => panic!("{other:?}"),
+        }
+    };
+    let rows = page(None);
+    assert_eq!(page(Some("friend@chat.test")), rows);
+    rows.iter()
+        .map(|row| {
+            let number = number_of(&row.xml);
+            assert_eq!(row.xml, message(number, number % 32 == 10));
+            assert_eq!(row.id.tag, number.to_be_bytes());
+            number
+        })
+        .collect()
+}
+
 fn message(number: u64, long: bool) -> String {
     format!(
         "<m n='{number}'>{}</m>",
@@ -175,6 +240,7 @@ pub fn state_after(last: i64) -> State {
             3 => state.2 = number,
             4 => state.0.clear(),
             5 => state.1.clear(),
+            2 => {}
             6 if number % 64 == 6 => state.3.retain(|xml| number_of(xml) > number / 2),
             kind => state.3.push(message(number, kind == 7)),
         }
@@ -240,6 +306,15 @@ fn child() {
         .account("writer")
         .unwrap()
         .map_or_else(|| create(&store, "writer"), |account| account.id);
+    // The first row makes the first volume.
+    let begun = archived_in(&store);
+    if begun.is_empty() {
+        archive(&store, user, 2);
+    }
+    let archived = begun.last().copied().unwrap_or(2);
+    let rolls = std::env::var_os("SNUG_STORE_BASE").is_none();
+    let mut reader = store.archive_reader();
+    let mut dirty = false;
     store.commit().unwrap();
     if let Some(base) = std::env::var_os("SNUG_STORE_BASE") {
         assert!(
@@ -254,10 +329,18 @@ fn child() {
     }
     say("open");
     for number in number("SNUG_STORE_FIRST")..number("SNUG_STORE_LAST") {
-        act(&store, user, number);
+        let acts = number % 8 != 2 || number > archived;
+        if acts {
+            act(&store, user, number);
+        }
+        if rolls && number % 32 == 5 {
+            reader.answer(Request::Roll { at_ms: number }).unwrap();
+        }
+        dirty |= acts;
         // Groups of different sizes.
         if number % 7 < 3 {
-            assert!(store.commit().unwrap().wrote);
+            assert_eq!(store.commit().unwrap().wrote, dirty);
+            dirty = false;
             say(&format!("safe {number}"));
         }
     }

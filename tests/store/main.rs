@@ -1,15 +1,19 @@
 //! The store against restarts, kills, damage and full disks.
 
+mod archive;
 mod cut;
 mod damage;
 mod disk;
 mod figures;
 mod kill;
 mod records;
+#[path = "../common/unsynced.rs"]
+mod unsynced;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use snug::auth::ScramKeys;
 use snug::store::{RosterItem, Store, Subscription, UserId};
@@ -63,6 +67,19 @@ pub fn open(dir: &Path) -> Store {
     let store = Store::open(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
     assert_eq!(store.notices(), &[] as &[String]);
     store
+}
+
+/// A database without a store around it. sled's own threads may not be through with what was just closed.
+pub fn raw(path: impl AsRef<Path>) -> sled::Db {
+    for _ in 0..1000 {
+        match sled::open(&path) {
+            Err(error) if error.to_string().contains("could not acquire lock") => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("{} stays open", path.as_ref().display());
 }
 
 pub fn keys(seed: u8) -> ScramKeys {

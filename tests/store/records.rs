@@ -7,7 +7,7 @@ use snug::store::{OfflineKey, RosterItem, StoreError, Subscription, UserId};
 use snug::xmpp::Jid;
 use snug::xmpp::jid::BareJid;
 
-use crate::{Dir, Random, contact, create, keys, texts};
+use crate::{Dir, Random, contact, create, keys, raw, texts};
 
 #[test]
 fn every_kind_of_write_is_there_after_a_restart() {
@@ -193,7 +193,7 @@ fn a_deleted_account_leaves_nothing_to_the_next_of_its_name_nor_takes_from_other
     assert_eq!(texts(&store, bert), ["m".repeat(50_000)]);
     drop(store);
     // Not even pieces of long records.
-    let main = sled::open(dir.file("main")).unwrap();
+    let main = raw(dir.file("main"));
     let pieces = main.open_tree("long").unwrap();
     let users: Vec<u32> = pieces
         .iter()
@@ -325,7 +325,7 @@ fn long_records_come_back_whole_and_leave_no_pieces() {
         }
     }
     drop(store);
-    let main = sled::open(dir.file("main")).unwrap();
+    let main = raw(dir.file("main"));
     assert!(main.open_tree("long").unwrap().is_empty());
     drop(main);
 
@@ -334,7 +334,7 @@ fn long_records_come_back_whole_and_leave_no_pieces() {
     item.pending_in = Some("y".repeat(100_000));
     store.put_roster_item(anna, &item).unwrap();
     drop(store);
-    let main = sled::open(dir.file("main")).unwrap();
+    let main = raw(dir.file("main"));
     let long = main.open_tree("long").unwrap();
     let pieces = long.len();
     let (key, value) = long.first().unwrap().unwrap();
@@ -350,7 +350,7 @@ fn long_records_come_back_whole_and_leave_no_pieces() {
     let store = dir.open();
     assert_eq!(store.roster(anna).unwrap(), vec![item]);
     drop(store);
-    let main = sled::open(dir.file("main")).unwrap();
+    let main = raw(dir.file("main"));
     assert_eq!(main.open_tree("long").unwrap().len(), pieces);
 }
 
