@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
@@ -39,6 +40,14 @@ pub struct Config {
     pub contact: Contact,
     /// Whether people may look for each other.
     pub directory: Directory,
+    /// Rooms for many.
+    pub rooms: Rooms,
+    /// What is kept of messages.
+    pub archive: Archive,
+    /// What clients get while nobody looks at them.
+    pub inactive: Inactive,
+    /// What becomes of streams whose connection is lost.
+    pub stream: Stream,
     /// Bounds that an operator may move; `limits.rs` has the others.
     pub limits: Limits,
     /// What goes to the log.
@@ -122,6 +131,93 @@ pub struct Directory {
     pub enabled: bool,
 }
 
+/// The `[rooms]` section (XEP-0045).
+#[derive(Clone, Debug)]
+pub struct Rooms {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// Where they have their addresses; empty for `rooms.` and the domain.
+    pub host: String,
+    /// The room of everybody: the part before the @; empty for none.
+    pub lobby: String,
+    /// Who may make rooms.
+    pub create: RoomMakers,
+}
+
+/// Who may make a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomMakers {
+    /// Whoever has an account.
+    Everyone,
+    /// Administrators of the server, and the command line.
+    Admins,
+}
+
+/// The `[archive]` section.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    /// Whether messages are archived (XEP-0313).
+    pub enabled: bool,
+    /// Days that they are kept; 0: for ever.
+    pub keep_days: u32,
+    /// MiB of the disk that they may take; 0: a tenth of it.
+    pub max_mb: u32,
+    /// Whose messages are archived for who has not said it.
+    pub default: ArchivePolicy,
+}
+
+/// Whose messages an archive takes (XEP-0441 §2.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArchivePolicy {
+    /// Everybody's.
+    Always,
+    /// Those of contacts.
+    Roster,
+    /// Nobody's.
+    Never,
+}
+
+impl ArchivePolicy {
+    /// All of them.
+    pub const ALL: [ArchivePolicy; 3] = [
+        ArchivePolicy::Always,
+        ArchivePolicy::Roster,
+        ArchivePolicy::Never,
+    ];
+
+    /// As XEP-0441 and the configuration name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ArchivePolicy::Always => "always",
+            ArchivePolicy::Roster => "roster",
+            ArchivePolicy::Never => "never",
+        }
+    }
+
+    /// The policy of a name.
+    pub fn parse(name: &str) -> Option<ArchivePolicy> {
+        ArchivePolicy::ALL
+            .into_iter()
+            .find(|policy| policy.name() == name)
+    }
+}
+
+/// The `[inactive]` section: what of XEP-0352 is done.
+#[derive(Clone, Debug)]
+pub struct Inactive {
+    /// Whether presence waits, the last one of each full JID.
+    pub collapse_presence: bool,
+    /// Whether typing is dropped.
+    pub drop_typing: bool,
+}
+
+/// The `[stream]` section.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// Seconds that a session waits for its client when the connection is lost (XEP-0198); 0 where it does not.
+    pub resume_seconds: u64,
+}
+
 /// The `[limits]` section. In every one, 0 means no limit.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -193,6 +289,23 @@ impl Default for Config {
             },
             contact: Contact::default(),
             directory: Directory { enabled: false },
+            rooms: Rooms {
+                enabled: false,
+                host: String::new(),
+                lobby: String::new(),
+                create: RoomMakers::Everyone,
+            },
+            archive: Archive {
+                enabled: false,
+                keep_days: 0,
+                max_mb: 0,
+                default: ArchivePolicy::Always,
+            },
+            inactive: Inactive {
+                collapse_presence: false,
+                drop_typing: false,
+            },
+            stream: Stream { resume_seconds: 0 },
             limits: Limits {
                 stanza_rate: 0,
                 connection_rate: 0,
@@ -216,8 +329,10 @@ impl Default for Config {
 impl Config {
     /// Finds the data directory and the file, reads it and lets the flags win.
     pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
-        let data = data_directory(flags.data.as_deref(), |name| std::env::var_os(name))
-            .map_err(ConfigError::one)?;
+        let data = data_directory(flags.data.as_deref(), Path::new(INSTALLED_DATA), |name| {
+            std::env::var_os(name)
+        })
+        .map_err(ConfigError::one)?;
         let mut config = match flags.config.clone().or_else(|| default_file(&data)) {
             None => Config {
                 data,
@@ -295,6 +410,14 @@ impl Config {
         })
     }
 
+    /// The host that rooms have their addresses at.
+    pub fn rooms_host(&self) -> String {
+        match self.rooms.host.is_empty() {
+            true => format!("rooms.{}", self.domain),
+            false => self.rooms.host.clone(),
+        }
+    }
+
     /// Every key and the value in force, as TOML, in the order of [`KEYS`]; keys without a value are left out.
     pub fn values(&self) -> Vec<(&'static str, String)> {
         KEYS.iter()
@@ -314,9 +437,14 @@ impl Config {
     }
 }
 
-/// The data directory: `--data`, else `$STATE_DIRECTORY` (systemd), else `$XDG_DATA_HOME/snug`, else `~/.local/share/snug`.
+/// The data directory of a snug that is installed as a service.
+pub const INSTALLED_DATA: &str = "/var/lib/snug";
+
+/// The data directory: `--data`, else `$STATE_DIRECTORY` (systemd), else `$XDG_DATA_HOME/snug`, else `~/.local/share/snug`. Instead of the last two it is
+/// `installed` (that is [`INSTALLED_DATA`]) where that is there: for root and its owner always, for others while they have none of their own.
 pub fn data_directory(
     flag: Option<&Path>,
+    installed: &Path,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<PathBuf, String> {
     let directory = |name: &str| {
@@ -335,11 +463,18 @@ pub fn data_directory(
     {
         return Ok(first);
     }
-    if let Some(base) = directory("XDG_DATA_HOME") {
-        return Ok(base.join("snug"));
+    let own = directory("XDG_DATA_HOME")
+        .map(|base| base.join("snug"))
+        .or_else(|| directory("HOME").map(|home| home.join(".local/share/snug")));
+    if let Ok(service) = std::fs::metadata(installed) {
+        let user = rustix::process::geteuid();
+        let theirs = user.is_root() || user.as_raw() == service.uid();
+        if theirs || !own.as_ref().is_some_and(|own| own.exists()) {
+            return Ok(installed.to_owned());
+        }
     }
-    match directory("HOME") {
-        Some(home) => Ok(home.join(".local/share/snug")),
+    match own {
+        Some(own) => Ok(own),
         None => Err("there is no place for the data, as neither STATE_DIRECTORY, XDG_DATA_HOME nor HOME is set; \
                      name a directory with --data"
             .to_owned()),

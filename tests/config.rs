@@ -57,6 +57,9 @@ fn an_empty_file_is_the_defaults() {
     assert_eq!(config.tls.certificate, None);
     assert_eq!(config.tls.key, None);
     assert_eq!(config.registration.mode, RegistrationMode::Closed);
+    assert!(config.roster.everyone);
+    assert_eq!(config.roster.group, "Everyone");
+    assert!(config.inactive.collapse_presence && config.inactive.drop_typing);
     assert_eq!(config.limits.stanza_rate, 20_000);
     assert_eq!(config.limits.connection_rate, 120);
     assert_eq!(config.limits.login_rate, 10);
@@ -248,6 +251,22 @@ fn every_key_has_good_and_bad_values() {
             &["true", "false"],
             &["'true'", "1", "[]"],
         ),
+        ("archive.enabled", &["true", "false"], &["1", "'true'"]),
+        (
+            "archive.default",
+            &["'always'", "'roster'", "'never'"],
+            &["'Always'", "''", "true", "['always']"],
+        ),
+        (
+            "archive.keep_days",
+            &["0", "1", "3650"],
+            &["-1", "100001", "'365'", "1.5"],
+        ),
+        (
+            "archive.max_mb",
+            &["0", "64", "100000"],
+            &["-1", "63", "'1 GB'"],
+        ),
         (
             "login.offer_hash",
             &["true", "false"],
@@ -258,6 +277,33 @@ fn every_key_has_good_and_bad_values() {
             "roster.group",
             &["'Home'", "'Büro'"],
             &["''", "'  '", "3", "\"a\\nb\""],
+        ),
+        (
+            "inactive.collapse_presence",
+            &["true", "false"],
+            &["1", "'true'"],
+        ),
+        ("inactive.drop_typing", &["true", "false"], &["0", "''"]),
+        ("rooms.enabled", &["true", "false"], &["1", "'yes'"]),
+        (
+            "rooms.host",
+            &["''", "'rooms.chat.test'", "'conference.example.org'"],
+            &["3", "'a b'", "'room@chat.test'", "'x/y'"],
+        ),
+        (
+            "rooms.lobby",
+            &["''", "'lobby'", "'Küche'"],
+            &["true", "'a b'", "'a@b'", "'a/b'"],
+        ),
+        (
+            "rooms.create",
+            &["'everyone'", "'admins'"],
+            &["'nobody'", "''", "true"],
+        ),
+        (
+            "stream.resume_seconds",
+            &["0", "10", "86400"],
+            &["-1", "9", "86401", "1.5", "'600'"],
         ),
         (
             "limits.stanza_rate",
@@ -336,7 +382,7 @@ fn what_is_wrong_is_said_with_line_and_key_and_what_would_be_right() {
         ),
         (
             "\nhttp.port = 5280\n",
-            "snug.toml:2: http: there is no such section; the sections are [listen], [tls], [registration], [contact], [directory], [login], [roster], [limits], [log]",
+            "snug.toml:2: http: there is no such section; the sections are [listen], [tls], [registration], [contact], [directory], [archive], [login], [roster], [inactive], [rooms], [stream], [limits], [log]",
         ),
         (
             "limits = 5\n",
@@ -496,7 +542,7 @@ fn the_data_directory_is_found_in_this_order() {
                 .find(|(known, _)| *known == name)
                 .map(|(_, value)| OsString::from(value))
         };
-        data_directory(flag.map(Path::new), variable)
+        data_directory(flag.map(Path::new), Path::new("/nothing/is/here"), variable)
     };
     let all = [
         ("STATE_DIRECTORY", "/var/lib/snug:/var/lib/other"),
@@ -528,6 +574,25 @@ fn the_data_directory_is_found_in_this_order() {
             .expect_err("nothing is set")
             .contains("--data")
     );
+}
+
+#[test]
+fn an_installed_service_is_what_root_means_and_who_has_no_other() {
+    let scratch = Scratch::new("installed");
+    let service = scratch.0.join("service");
+    std::fs::create_dir(&service).expect("a directory");
+    let home = scratch.0.join("home");
+    let found = || {
+        let variable = |name: &str| (name == "HOME").then(|| OsString::from(&home));
+        data_directory(None, &service, variable)
+    };
+    assert_eq!(found(), Ok(service.clone()));
+    let own = home.join(".local/share/snug");
+    std::fs::create_dir_all(&own).expect("a directory");
+    // Whoever runs this test owns it.
+    assert_eq!(found(), Ok(service.clone()));
+    std::fs::remove_dir(&service).expect("it is empty");
+    assert_eq!(found(), Ok(own));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
-use super::{Config, RegistrationMode};
+use super::{ArchivePolicy, Config, RegistrationMode, RoomMakers};
 use crate::limits;
 
 /// One key of snug.toml.
@@ -204,6 +204,61 @@ pub const KEYS: &[Key] = &[
         show: |config| Some(config.directory.enabled.to_string()),
     },
     Key {
+        path: "archive.enabled",
+        doc: "Whether messages are kept here, so that each device of an account sees all of them.\n\
+              false: nothing new is kept; what is there goes with time, or when you delete DATA/archive.",
+        preset: Preset::Value("true"),
+        live: false,
+        read: |config, value| {
+            config.archive.enabled = truth(value)?;
+            Ok(())
+        },
+        show: |config| Some(config.archive.enabled.to_string()),
+    },
+    Key {
+        path: "archive.default",
+        doc: "Whose messages are archived for users who have not chosen it themselves: \"always\", with everybody;\n\
+              \"roster\", with contacts; \"never\".",
+        preset: Preset::Value("\"always\""),
+        live: true,
+        read: |config, value| {
+            let name = text(value)?;
+            match ArchivePolicy::parse(name) {
+                Some(policy) => config.archive.default = policy,
+                None => {
+                    return refuse(format!(
+                        "{name:?} is no policy; choose \"always\", \"roster\" or \"never\""
+                    ));
+                }
+            }
+            Ok(())
+        },
+        show: |config| Some(quoted(config.archive.default.name())),
+    },
+    Key {
+        path: "archive.keep_days",
+        doc: "Days that messages are kept. They go a month at a time, when the last of that month is so old. 0: for ever.",
+        preset: Preset::Value("365"),
+        live: true,
+        read: |config, value| {
+            config.archive.keep_days = zero_or(value, 1, 100_000)?;
+            Ok(())
+        },
+        show: |config| Some(config.archive.keep_days.to_string()),
+    },
+    Key {
+        path: "archive.max_mb",
+        doc: "MiB of the disk that kept messages may take; above it the oldest go. 0: a tenth of the disk, otherwise 64\n\
+              or more.",
+        preset: Preset::Value("0"),
+        live: true,
+        read: |config, value| {
+            config.archive.max_mb = zero_or(value, 64, 1_000_000_000)?;
+            Ok(())
+        },
+        show: |config| Some(config.archive.max_mb.to_string()),
+    },
+    Key {
         path: "login.offer_hash",
         doc: "Clients that know XEP-0474 see whether somebody between weakened the login that was offered.\n\
               A client that cannot log in with SCRAM because of it needs false.",
@@ -218,8 +273,9 @@ pub const KEYS: &[Key] = &[
     Key {
         path: "roster.everyone",
         doc: "Everyone with an account here sees everyone else, in a group of the contact list, without\n\
-              asking; each may still remove or block others. false: contact lists are their owners' alone.",
-        preset: Preset::Value("false"),
+              asking; each may still remove or block others. false: contact lists are their owners' alone,\n\
+              which is better where strangers may register.",
+        preset: Preset::Value("true"),
         live: false,
         read: |config, value| {
             config.roster.everyone = truth(value)?;
@@ -237,6 +293,104 @@ pub const KEYS: &[Key] = &[
             Ok(())
         },
         show: |config| Some(quoted(&config.roster.group)),
+    },
+    Key {
+        path: "inactive.collapse_presence",
+        doc: "A phone that says that nobody looks at it (XEP-0352) learns how its contacts are when somebody\n\
+              looks or writes, and then only how each is now. false: it learns every change at once.",
+        preset: Preset::Value("true"),
+        live: true,
+        read: |config, value| {
+            config.inactive.collapse_presence = truth(value)?;
+            Ok(())
+        },
+        show: |config| Some(config.inactive.collapse_presence.to_string()),
+    },
+    Key {
+        path: "inactive.drop_typing",
+        doc: "Such a phone is not told that somebody types.",
+        preset: Preset::Value("true"),
+        live: true,
+        read: |config, value| {
+            config.inactive.drop_typing = truth(value)?;
+            Ok(())
+        },
+        show: |config| Some(config.inactive.drop_typing.to_string()),
+    },
+    Key {
+        path: "rooms.enabled",
+        doc: "Whether there are rooms, in which many talk with each other.",
+        preset: Preset::Value("true"),
+        live: false,
+        read: |config, value| {
+            config.rooms.enabled = truth(value)?;
+            Ok(())
+        },
+        show: |config| Some(config.rooms.enabled.to_string()),
+    },
+    Key {
+        path: "rooms.host",
+        doc: "The part after the @ in addresses of rooms; it needs no DNS. Empty: \"rooms.\" and the domain.",
+        preset: Preset::Value("\"\""),
+        live: false,
+        read: |config, value| {
+            config.rooms.host = match text(value)? {
+                "" => String::new(),
+                host => domain(host)?,
+            };
+            Ok(())
+        },
+        show: |config| Some(quoted(&config.rooms.host)),
+    },
+    Key {
+        path: "rooms.lobby",
+        doc: "The name of the room in which everyone with an account here is a member. Empty: there is none.",
+        preset: Preset::Value("\"lobby\""),
+        live: false,
+        read: |config, value| {
+            config.rooms.lobby = match text(value)? {
+                "" => String::new(),
+                name => room_name(name)?,
+            };
+            Ok(())
+        },
+        show: |config| Some(quoted(&config.rooms.lobby)),
+    },
+    Key {
+        path: "rooms.create",
+        doc: "Who makes rooms: \"everyone\" with an account here, or \"admins\" of the server (and `snug room add`).",
+        preset: Preset::Value("\"everyone\""),
+        live: true,
+        read: |config, value| {
+            config.rooms.create = match text(value)? {
+                "everyone" => RoomMakers::Everyone,
+                "admins" => RoomMakers::Admins,
+                other => {
+                    return refuse(format!(
+                        "{other:?} is nobody; choose \"everyone\" or \"admins\""
+                    ));
+                }
+            };
+            Ok(())
+        },
+        show: |config| {
+            Some(match config.rooms.create {
+                RoomMakers::Everyone => quoted("everyone"),
+                RoomMakers::Admins => quoted("admins"),
+            })
+        },
+    },
+    Key {
+        path: "stream.resume_seconds",
+        doc: "How many seconds a device whose connection was lost may take to come back as if nothing had\n\
+              happened: what it is sent meanwhile waits for it. 0: not at all, otherwise at most 86400.",
+        preset: Preset::Value("600"),
+        live: true,
+        read: |config, value| {
+            config.stream.resume_seconds = off_or(value, 10, 86_400)?.into();
+            Ok(())
+        },
+        show: |config| Some(config.stream.resume_seconds.to_string()),
     },
     Key {
         path: "limits.stanza_rate",
@@ -400,6 +554,18 @@ pub(super) fn domain(text: &str) -> Result<String, Refused> {
     Ok(name.to_owned())
 }
 
+/// The part of a room's address before the @, by the rules of a JID's localpart (RFC 6122 §2.3).
+fn room_name(text: &str) -> Result<String, Refused> {
+    let prepared = stringprep::nodeprep(text).unwrap_or_default();
+    let allowed = |c: char| !"\"&'/:<>@".contains(c) && !c.is_whitespace();
+    if prepared.is_empty() || prepared.len() > 100 || !prepared.chars().all(allowed) {
+        return refuse(format!(
+            "{text:?} cannot stand before an @; write a short name such as \"lobby\""
+        ));
+    }
+    Ok(prepared.into_owned())
+}
+
 fn text<'a>(value: &'a Value<'_>) -> Result<&'a str, Refused> {
     value
         .get_ref()
@@ -473,6 +639,14 @@ fn is_uri(text: &str) -> bool {
 
 /// 0 for "no limit", or a number within the bounds.
 fn zero_or(value: &Value, least: u32, most: u32) -> Result<u32, Refused> {
+    zero_meaning("no limit", value, least, most)
+}
+
+fn off_or(value: &Value, least: u32, most: u32) -> Result<u32, Refused> {
+    zero_meaning("off", value, least, most)
+}
+
+fn zero_meaning(what: &str, value: &Value, least: u32, most: u32) -> Result<u32, Refused> {
     let number = match value.get_ref() {
         DeValue::Integer(digits) => u32::from_str_radix(digits.as_str(), digits.radix()).ok(),
         _ => None,
@@ -480,7 +654,7 @@ fn zero_or(value: &Value, least: u32, most: u32) -> Result<u32, Refused> {
     match number {
         Some(number) if number == 0 || (least..=most).contains(&number) => Ok(number),
         _ => refuse(format!(
-            "this must be 0 (no limit) or a whole number from {least} to {most}"
+            "this must be 0 ({what}) or a whole number from {least} to {most}"
         )),
     }
 }
