@@ -237,6 +237,13 @@ pub enum StreamError {
     Reset,
     /// §4.9.3.20
     SystemShutdown,
+    /// §4.9.3.21, with the condition of XEP-0198 §6: so many were acknowledged, and fewer sent.
+    HandledCountTooHigh {
+        /// What the peer said.
+        h: u32,
+        /// What is true.
+        sent: u32,
+    },
     /// §4.9.3.22
     UnsupportedEncoding,
     /// §4.9.3.23
@@ -269,6 +276,7 @@ impl StreamError {
             RestrictedXml => "restricted-xml",
             Reset => "reset",
             SystemShutdown => "system-shutdown",
+            HandledCountTooHigh { .. } => "undefined-condition",
             UnsupportedEncoding => "unsupported-encoding",
             UnsupportedFeature => "unsupported-feature",
             UnsupportedStanzaType => "unsupported-stanza-type",
@@ -287,6 +295,14 @@ impl StreamError {
                 .attr("xmlns", ns::STREAM_ERRORS)
                 .attr("xml:lang", "en")
                 .text(text)
+                .end();
+        }
+        // RFC 6120 §4.9.2: an application's own condition comes last.
+        if let StreamError::HandledCountTooHigh { h, sent } = self {
+            out.start("handled-count-too-high")
+                .attr("xmlns", ns::STREAM_MANAGEMENT)
+                .attr("h", &h.to_string())
+                .attr("send-count", &sent.to_string())
                 .end();
         }
         out.end();

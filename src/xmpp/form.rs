@@ -4,6 +4,7 @@
 //! `Form::of(&element)?` finds it among the children, then `form.value("first")`, `form.flag("remove")`, `form.values("jids")`.
 
 use super::error::{Condition, StanzaError};
+use super::ns;
 use crate::xml::{Element, Writer};
 
 /// The namespace of XEP-0004.
@@ -62,6 +63,8 @@ pub struct Field {
     pub values: Vec<String>,
     /// What may be chosen: label and value.
     pub options: Vec<(Option<String>, String)>,
+    /// Whether something else than an option may stand there (XEP-0122 §3.2.2).
+    pub open: bool,
 }
 
 /// A form.
@@ -235,6 +238,7 @@ impl Field {
             required: false,
             values: Vec::new(),
             options: Vec::new(),
+            open: false,
         }
     }
 
@@ -262,6 +266,12 @@ impl Field {
         self
     }
 
+    /// Something else than an option may stand there.
+    pub fn open(mut self) -> Field {
+        self.open = true;
+        self
+    }
+
     /// To be filled in.
     pub fn required(mut self) -> Field {
         self.required = true;
@@ -278,6 +288,9 @@ impl Field {
             return Err(Condition::BadRequest.into());
         }
         field.label = element.attr("label").map(|label| label.into_owned());
+        let validate = element.child(ns::FORM_VALIDATION, "validate");
+        field.open =
+            validate.is_some_and(|validate| validate.child(ns::FORM_VALIDATION, "open").is_some());
         for child in element.children().filter(|child| child.is_in(NS)) {
             match child.name() {
                 "value" => field.values.push(child.text().into_owned()),
@@ -303,6 +316,13 @@ impl Field {
         }
         for value in &self.values {
             out.leaf("value", value);
+        }
+        if self.open {
+            out.start("validate")
+                .attr("xmlns", ns::FORM_VALIDATION)
+                .attr("datatype", "xs:string")
+                .leaf("open", "")
+                .end();
         }
         for (label, value) in &self.options {
             out.start("option")
@@ -351,6 +371,7 @@ mod tests {
                 Field::new("kind", Some(FieldType::ListMulti))
                     .option("One", "1")
                     .option("Two", "2")
+                    .open()
                     .value("1")
                     .value("2"),
             )

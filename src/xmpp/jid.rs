@@ -361,6 +361,15 @@ impl<'a> From<&'a FullJid> for Jid<'a> {
     }
 }
 
+impl<'a> From<&'a Jid<'_>> for Jid<'a> {
+    fn from(jid: &'a Jid<'_>) -> Jid<'a> {
+        Jid {
+            text: Cow::Borrowed(&jid.text),
+            cut: jid.cut,
+        }
+    }
+}
+
 impl FromStr for BareJid {
     type Err = JidError;
 

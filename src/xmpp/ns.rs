@@ -26,6 +26,8 @@ pub const PRIVATE: &str = "jabber:iq:private";
 pub const VCARD: &str = "vcard-temp";
 /// XEP-0292: vCards as RFC 6351 writes them.
 pub const VCARD4: &str = "urn:ietf:params:xml:ns:vcard-4.0";
+/// XEP-0292 §4: the node for a vCard4.
+pub const VCARD4_NODE: &str = "urn:xmpp:vcard4";
 /// XEP-0012: how long somebody has been away.
 pub const LAST: &str = "jabber:iq:last";
 /// XEP-0055: searching for people.
@@ -58,12 +60,24 @@ pub const COMPRESS: &str = "http://jabber.org/protocol/compress";
 pub const BLOCKING: &str = "urn:xmpp:blocking";
 /// XEP-0191 §3.3: the condition of an error about somebody who is blocked.
 pub const BLOCKING_ERRORS: &str = "urn:xmpp:blocking:errors";
+/// XEP-0198: acknowledgements, and sessions that outlive their connection.
+pub const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
 /// XEP-0199: ping.
 pub const PING: &str = "urn:xmpp:ping";
 /// XEP-0202: the time where an entity is.
 pub const TIME: &str = "urn:xmpp:time";
 /// XEP-0203: when a delayed stanza was first sent.
 pub const DELAY: &str = "urn:xmpp:delay";
+/// XEP-0313: archives of messages, and XEP-0441: what goes there.
+pub const ARCHIVE: &str = "urn:xmpp:mam:2";
+/// XEP-0313 §7: queries by ids, pages the other way round, what an archive has.
+pub const ARCHIVE_EXTENDED: &str = "urn:xmpp:mam:2#extended";
+/// XEP-0313 §7: the field `include-groupchat` is understood.
+pub const ARCHIVE_GROUPCHAT_FIELD: &str = "urn:xmpp:mam:2#groupchat-field";
+/// XEP-0297: a stanza inside of another.
+pub const FORWARD: &str = "urn:xmpp:forward:0";
+/// XEP-0122: what a field of a form takes.
+pub const FORM_VALIDATION: &str = "http://jabber.org/protocol/xdata-validate";
 /// XEP-0334: hints how a message wants to be stored.
 pub const HINTS: &str = "urn:xmpp:hints";
 /// XEP-0359: ids of stanzas that do not change on the way.
@@ -80,10 +94,18 @@ pub const RECEIPTS: &str = "urn:xmpp:receipts";
 pub const DIRECT_INVITATION: &str = "jabber:x:conference";
 /// XEP-0027: encryption with OpenPGP as old clients do it.
 pub const LEGACY_OPENPGP: &str = "jabber:x:encrypted";
+/// XEP-0280: copies of messages to a user's other resources.
+pub const CARBONS: &str = "urn:xmpp:carbons:2";
+/// XEP-0280 §6.2: the rules of what is copied, all of them.
+pub const CARBONS_RULES: &str = "urn:xmpp:carbons:rules:0";
+/// XEP-0060: what a node tells its subscribers.
+pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
 /// XEP-0308: last message correction.
 pub const CORRECTION: &str = "urn:xmpp:message-correct:0";
 /// XEP-0333: chat markers.
 pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// XEP-0352: whether somebody looks at a client.
+pub const CLIENT_STATE: &str = "urn:xmpp:csi:0";
 /// XEP-0353: calls proposed by message.
 pub const JINGLE_MESSAGE: &str = "urn:xmpp:jingle-message:0";
 /// XEP-0373: OpenPGP for XMPP.
@@ -94,6 +116,8 @@ pub const OMEMO: &str = "urn:xmpp:omemo:2";
 pub const LEGACY_OMEMO: &str = "eu.siacs.conversations.axolotl";
 /// XEP-0424: message retraction.
 pub const RETRACTION: &str = "urn:xmpp:message-retract:1";
+/// XEP-0424 §4: archives that replace what is retracted.
+pub const RETRACTION_TOMBSTONE: &str = "urn:xmpp:message-retract:1#tombstone";
 /// XEP-0444: message reactions.
 pub const REACTIONS: &str = "urn:xmpp:reactions:0";
 /// XEP-0447: stateless file sharing.
@@ -104,3 +128,54 @@ pub const REPLY: &str = "urn:xmpp:reply:0";
 pub const CALL_INVITES: &str = "urn:xmpp:call-invites:0";
 /// XEP-0045: what a room says to a user.
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+/// XEP-0060: publish-subscribe, as anybody asks.
+pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+/// XEP-0060: publish-subscribe, as the owner of a node asks.
+pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
+/// XEP-0060: conditions of its errors.
+pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
+/// XEP-0060 §16.4.4: the form of a node's configuration.
+pub const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
+/// XEP-0060 §7.1.5: the form of what must hold for a publication.
+pub const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
+/// XEP-0060 §16.4.3: the form of what a node is.
+pub const NODE_METADATA: &str = "http://jabber.org/protocol/pubsub#meta-data";
+/// XEP-0060 §16.4.1: the form by which an owner agrees to a subscription.
+pub const SUBSCRIBE_AUTHORIZATION: &str =
+    "http://jabber.org/protocol/pubsub#subscribe_authorization";
+/// XEP-0084: what an avatar is, and the node for it.
+pub const AVATAR_METADATA: &str = "urn:xmpp:avatar:metadata";
+/// XEP-0084: the image of an avatar, and the node for it.
+pub const AVATAR_DATA: &str = "urn:xmpp:avatar:data";
+/// XEP-0153: the hash of a vCard's photo in presence.
+pub const VCARD_UPDATE: &str = "vcard-temp:x:update";
+/// XEP-0398: avatars of XEP-0084 and of vCards are the same.
+pub const AVATAR_CONVERSION: &str = "urn:xmpp:pep-vcard-conversion:0";
+/// XEP-0048: bookmarks in private XML.
+pub const LEGACY_BOOKMARKS: &str = "storage:bookmarks";
+/// XEP-0402: bookmarks, and the node for them.
+pub const BOOKMARKS: &str = "urn:xmpp:bookmarks:1";
+/// XEP-0490: up to where chats were read, and the node for it.
+pub const DISPLAYED: &str = "urn:xmpp:mds:displayed:0";
+/// XEP-0045: what a client says that enters a room.
+pub const MUC: &str = "http://jabber.org/protocol/muc";
+/// XEP-0045: roles and affiliations, read and changed.
+pub const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
+/// XEP-0045: what an owner does.
+pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
+/// XEP-0045: the form of a room's configuration.
+pub const MUC_ROOMCONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
+/// XEP-0045: the form of what a room tells of itself.
+pub const MUC_ROOMINFO: &str = "http://jabber.org/protocol/muc#roominfo";
+/// XEP-0045: the form of who wants to be a member.
+pub const MUC_REGISTER: &str = "http://jabber.org/protocol/muc#register";
+/// XEP-0045: the form of who wants voice.
+pub const MUC_REQUEST: &str = "http://jabber.org/protocol/muc#request";
+/// XEP-0317: hats.
+pub const HATS: &str = "urn:xmpp:hats:0";
+/// XEP-0421: ids of occupants.
+pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
+/// XEP-0425: messages taken back by a moderator.
+pub const MODERATION: &str = "urn:xmpp:message-moderate:1";
+/// XEP-0463: versions of affiliations.
+pub const MAV: &str = "urn:xmpp:muc:affiliations:1";

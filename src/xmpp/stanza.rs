@@ -1,6 +1,6 @@
 //! The head of a stanza, parsed once at the gate: what handlers may assume.
 
-use super::jid::{FullJid, Jid};
+use super::jid::Jid;
 use crate::xml::Checked;
 use crate::xml::Element;
 use std::borrow::Cow;
@@ -41,6 +41,19 @@ pub enum MessageType {
     Headline,
     /// Outside of a conversation.
     Normal,
+}
+
+impl MessageType {
+    /// The attribute's value; none for `Normal`, which needs none.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            MessageType::Chat => Some("chat"),
+            MessageType::Error => Some("error"),
+            MessageType::Groupchat => Some("groupchat"),
+            MessageType::Headline => Some("headline"),
+            MessageType::Normal => None,
+        }
+    }
 }
 
 /// RFC 6121 §4.7.1.
@@ -161,8 +174,8 @@ pub struct Stanza<'a> {
     pub kind: Kind,
     /// Its type.
     pub stanza_type: StanzaType,
-    /// Who sent it, stamped by us.
-    pub from: FullJid,
+    /// Who sent it, stamped by us: the full JID of a session, or who speaks for itself on this server, as its domain does.
+    pub from: Jid<'a>,
     /// Whom it is for; absent where the sender left that to us.
     pub to: Option<Jid<'a>>,
     /// Its id, decoded.
@@ -193,6 +206,11 @@ impl<'a> Stanza<'a> {
             StanzaType::Presence(presence_type) => Some(presence_type),
             _ => None,
         }
+    }
+
+    /// Whether it is a request, which is answered: an iq of type `get` or `set`.
+    pub fn asks(&self) -> bool {
+        matches!(self.iq_type(), Some(IqType::Get | IqType::Set))
     }
 
     /// The type as an iq's; `None` for other kinds.
