@@ -25,12 +25,12 @@
 //! 2. [`xml::Framer`] finds where the stanza ends; [`xml::Checker`] makes the strict pass that nobody may skip and leaves a table of spans.
 //! 3. [`engine::Engine::enter`] takes it. `engine/dispatch.rs` is the gate: the sender is stamped, the head is checked once, and
 //!    what is for others passes the gates of [`features::ALL`] (blocking). Then their hooks are asked in the table's order; each says `Continue` or
-//!    `Done` and why.
+//!    `Done` and why. The archives of both sides take their copies here.
 //! 4. `engine/route.rs` chooses the sessions by RFC 6121 §8.5, or asks the hooks for what could not be delivered.
 //! 5. [`xml::splice`] appends it to each recipient's queue (`engine/outbox.rs`): a new head, then the sender's own bytes. What a client takes
 //!    as an acknowledgement is held there until the store has committed.
-//! 6. The shell (`net/shell.rs`) drains the engine's effects before the next input: queues into TLS, commits to the storage thread, password
-//!    hashes to another.
+//! 6. The shell (`net/shell.rs`) drains the engine's effects before the next input: queues into TLS, commits to the storage thread, pages of the
+//!    archive to the reading thread, password hashes to others.
 //!
 //! `snug run --trace` prints these stages for every stanza, and so does a failing script in `tests/scripts`.
 //!
@@ -39,6 +39,9 @@
 //! - The engine is entered in one function and never waits; `now` and random bytes come in, effects come out. A whole server runs in a test.
 //! - Nothing is forwarded or stored that has not passed the strict check; what passed keeps its bytes.
 //! - Nothing is acknowledged that is not on the disk: `flush` and `fdatasync`, grouped. Waiting never changes the order of what one source sends.
+//! - A session is not its connection: it waits for its client to come back (`engine/resumption.rs`), and what it had not acknowledged when it ends goes where
+//!   RFC 6121 sends what reaches nobody (`engine/returned.rs`): once, and in order.
+//! - What an SD card makes wait, waits on a thread: no commit waits for a page of the archive, and nobody's message for either.
 //! - A peer's input never panics; a bug of ours does, with the sentence of the broken promise, and ends that connection only.
 //! - What an administrator does is done in one place (`engine/administration.rs`, `engine/announce.rs`), whichever of the two doors it came by: a
 //!   verb of [`admin`], or an ad-hoc command of a feature's row. The log says who did it.
@@ -104,13 +107,18 @@ pub fn offline(data: &Path, config: &Config, request: &serde_json::Value) -> ser
     }
 }
 
+/// Puts a backup in the place of the database of a data directory where no server runs; where what was there has been put.
+pub fn restore(data: &Path, dump: &Path) -> Result<Option<std::path::PathBuf>, String> {
+    Store::restore(data, dump).map_err(|error| error.to_string())
+}
+
 /// A data directory where no server runs, open for an administrator's requests.
 pub struct Offline(Engine);
 
 impl Offline {
     /// Opens it; an error is a sentence for the operator.
     pub fn open(data: &Path, config: &Config) -> Result<Offline, String> {
-        let store = Store::open(data).map_err(|error| error.to_string())?;
+        let store = Store::open_without_archive(data).map_err(|error| error.to_string())?;
         let wall_ms = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |since| since.as_millis() as u64);

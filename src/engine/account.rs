@@ -76,9 +76,7 @@ impl Engine {
             if Some(session) == but {
                 continue;
             }
-            if let Some(conn) = self.session(session).map(|session| session.conn) {
-                self.end_stream(conn, error, Some(text));
-            }
+            self.dismiss(session, error, text);
         }
         let unbound: Vec<ConnId> = self
             .streams()

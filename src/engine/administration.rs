@@ -1,10 +1,9 @@
 //! What an administrator does to accounts, through whichever door: the control socket's verbs and the ad-hoc commands of XEP-0133 both end here, so
 //! that a thing is checked, done and logged in one way. `by` is who does it, for the log.
 
+use super::Engine;
 use super::announce::Announced;
 use super::session::SessionId;
-use super::stream::Stage;
-use super::{ConnId, Engine};
 use crate::auth::{self, Secret};
 use crate::store::{Account, StoreError};
 use crate::xml::Document;
@@ -26,6 +25,14 @@ pub enum Refusal {
     BadPassword(String),
     /// Nobody is connected with this address.
     NotConnected(String),
+    /// There is no such room.
+    NoRoom(String),
+    /// There is such a room already.
+    RoomTaken(String),
+    /// Rooms are switched off.
+    NoRooms,
+    /// It was refused as it would have been to a user, and why.
+    Refused(String),
     /// Nothing to say.
     NoText,
     /// A text of more than so many bytes.
@@ -47,6 +54,10 @@ impl fmt::Display for Refusal {
             Refusal::Taken(name) => write!(out, "there is an account {name:?} already"),
             Refusal::BadPassword(why) => write!(out, "that cannot be a password: {why}"),
             Refusal::NotConnected(jid) => write!(out, "{jid} is not connected"),
+            Refusal::NoRoom(name) => write!(out, "there is no room {name:?}"),
+            Refusal::RoomTaken(name) => write!(out, "there is a room {name:?} already"),
+            Refusal::NoRooms => write!(out, "there are no rooms here: rooms.enabled is false"),
+            Refusal::Refused(why) => out.write_str(why),
             Refusal::NoText => write!(out, "the text is empty"),
             Refusal::TooLong(bytes) => write!(out, "the text is longer than {bytes} bytes"),
             Refusal::Store(error) => error.fmt(out),
@@ -68,10 +79,13 @@ impl From<Refusal> for StanzaError {
         let condition = match refusal {
             Refusal::Store(error) => return error.into(),
             Refusal::BadName(..) => Condition::JidMalformed,
-            Refusal::NotHere(..) | Refusal::NoAccount(_) | Refusal::NotConnected(_) => {
-                Condition::ItemNotFound
-            }
-            Refusal::Taken(_) => Condition::Conflict,
+            Refusal::NotHere(..)
+            | Refusal::NoAccount(_)
+            | Refusal::NotConnected(_)
+            | Refusal::NoRoom(_)
+            | Refusal::NoRooms => Condition::ItemNotFound,
+            Refusal::Taken(_) | Refusal::RoomTaken(_) => Condition::Conflict,
+            Refusal::Refused(_) => Condition::NotAllowed,
             Refusal::BadPassword(_) | Refusal::NoText | Refusal::TooLong(_) => {
                 Condition::NotAcceptable
             }
@@ -245,27 +259,25 @@ impl Engine {
         self.once_kept(outcome, then);
     }
 
-    /// The connections behind addresses: of one device, or of all of an account (XEP-0133 §4.5). Refused where one of them is not connected.
-    pub fn connections(&self, addresses: &[&str]) -> Result<Vec<ConnId>, Refusal> {
-        let mut streams = Vec::new();
+    /// The sessions behind addresses: of one device, or of all of an account (XEP-0133 §4.5). Refused where one of them is not connected.
+    pub fn sessions_called(&self, addresses: &[&str]) -> Result<Vec<SessionId>, Refusal> {
+        let mut sessions = Vec::new();
         for text in addresses {
-            streams.extend(self.connections_of(text)?);
+            sessions.extend(self.sessions_behind(text)?);
         }
-        streams.sort();
-        streams.dedup();
-        Ok(streams)
+        sessions.sort();
+        sessions.dedup();
+        Ok(sessions)
     }
 
-    /// Ends connections; their users may come again.
-    pub fn end_connections(&mut self, by: &str, streams: Vec<ConnId>, reason: &str) {
-        for conn in streams {
-            if let Some(Stage::Bound(session)) = self.stream(conn).map(|stream| &stream.stage)
-                && let Some(session) = self.session(*session)
-            {
+    /// Ends sessions; their users may come again.
+    pub fn end_these(&mut self, by: &str, sessions: Vec<SessionId>, reason: &str) {
+        for id in sessions {
+            if let Some(session) = self.session(id) {
                 log::info!("{by} ended the session {}", session.jid);
             }
             // RFC 6120 §4.9.3.14.
-            self.end_stream(conn, StreamError::PolicyViolation, Some(reason));
+            self.dismiss(id, StreamError::PolicyViolation, reason);
         }
     }
 
@@ -319,7 +331,7 @@ impl Engine {
         names
     }
 
-    fn connections_of(&self, text: &str) -> Result<Vec<ConnId>, Refusal> {
+    fn sessions_behind(&self, text: &str) -> Result<Vec<SessionId>, Refusal> {
         let text = text.trim();
         let whole = match text.contains('@') {
             true => text.to_owned(),
@@ -337,8 +349,7 @@ impl Engine {
         if sessions.is_empty() {
             return Err(Refusal::NotConnected(text.to_owned()));
         }
-        let conn = |id| self.session(id).map(|session| session.conn);
-        Ok(sessions.into_iter().filter_map(conn).collect())
+        Ok(sessions)
     }
 
     fn not_here(&self, text: &str) -> Refusal {
@@ -409,7 +420,7 @@ impl Engine {
     }
 
     /// Goes on when what was written is on the disk.
-    pub(super) fn once_kept<T: 'static>(&mut self, outcome: Result<T, Refusal>, then: Then<T>) {
+    pub fn once_kept<T: 'static>(&mut self, outcome: Result<T, Refusal>, then: Then<T>) {
         self.when_committed(move |engine, fine| {
             let outcome = match fine {
                 true => outcome,

@@ -1,14 +1,13 @@
 //! What the server tells its users itself (XEP-0133 §4.23 to §4.28): announcements, the message of the day, the welcome. They come from the
-//! server's domain. To who is there they are headlines, which nobody answers; what waits for somebody, and the welcome, is a normal message.
+//! server's domain. To who is there they are headlines, which nobody answers; what waits for somebody, and the welcome, is a normal message. They
+//! take the way of all messages, so that archives and queues keep of them what they keep of others.
 
 use super::Engine;
 use super::administration::{Refusal, Then};
-use super::delivery::Delivery;
 use super::session::SessionId;
 use crate::limits;
-use crate::store::{Account, StoreError, UserId};
-use crate::xml::written;
-use crate::xmpp::{ns, time};
+use crate::store::{Account, StoreError};
+use crate::xmpp::{Jid, MessageType, StanzaError};
 use std::fmt;
 
 /// Whom an announcement reached.
@@ -42,18 +41,92 @@ const ANNOUNCEMENT: &str = "Announcement";
 const MOTD: &str = "Message of the day";
 const WELCOME: &str = "Welcome";
 
+/// An announcement on its way to all accounts, a part of them at a time: what waits for those who are away is written, and others want to write, too.
+pub(super) struct Telling {
+    by: String,
+    text: String,
+    /// Who is still to be told, the next one last.
+    names: Vec<String>,
+    told: Announced,
+    then: Then<Announced>,
+}
+
 impl Engine {
-    /// Tells something to everybody who is there, and where `all` to everybody else when they come.
+    /// Tells something to everybody who is there, and where `all` to everybody else when they come: then it goes on over the next seconds if there are
+    /// many.
     pub fn announce(&mut self, by: &str, text: &str, all: bool, then: Then<Announced>) {
-        let outcome = check(text).and_then(|text| {
-            let told = match all {
-                false => self.tell_online(ANNOUNCEMENT, text, |_, _| Ok(()))?,
-                true => self.tell_all(text)?,
+        let text = match check(text) {
+            Ok(text) => text,
+            Err(refusal) => return then(self, Err(refusal)),
+        };
+        if all {
+            return match self.store.accounts() {
+                Err(error) => then(self, Err(error.into())),
+                Ok(accounts) => self.tell_part(Telling {
+                    by: by.to_owned(),
+                    text: text.to_owned(),
+                    names: accounts
+                        .into_iter()
+                        .rev()
+                        .map(|account| account.name)
+                        .collect(),
+                    told: Announced::default(),
+                    then,
+                }),
             };
+        }
+        let outcome = self.tell_online(ANNOUNCEMENT, text, |_, _| Ok(()));
+        if let Ok(told) = outcome {
             log::info!("{by} announced {:?}: {told}", beginning(text));
-            Ok(told)
+        }
+        self.once_kept(outcome.map_err(Refusal::from), then);
+    }
+
+    /// Tells the next part; what is behind it waits until that is on the disk, and for the next tick.
+    fn tell_part(&mut self, mut telling: Telling) {
+        let mut bytes = 0;
+        while bytes < limits::ANNOUNCED_PART_BYTES
+            && let Some(name) = telling.names.pop()
+        {
+            bytes += telling.text.len() + limits::ANNOUNCED_OWN_BYTES;
+            let done = match self.tell_account(&name, ANNOUNCEMENT, &telling.text) {
+                Ok(false) => self
+                    .say(
+                        &name,
+                        None,
+                        MessageType::Normal,
+                        ANNOUNCEMENT,
+                        &telling.text,
+                    )
+                    .map(|()| false),
+                there => there,
+            };
+            match done {
+                Ok(true) => telling.told.online += 1,
+                Ok(false) => telling.told.waiting += 1,
+                // It was deleted meanwhile.
+                Err(_) if matches!(self.store.account(&name), Ok(None)) => {}
+                Err(_) => telling.told.missed += 1,
+            }
+        }
+        self.when_committed(|engine, fine| {
+            if !fine {
+                (telling.then)(engine, Err(Refusal::NotKept));
+            } else if telling.names.is_empty() {
+                let (by, text, told) = (&telling.by, beginning(&telling.text), telling.told);
+                log::info!("{by} announced {text:?}: {told}");
+                (telling.then)(engine, Ok(told));
+            } else {
+                engine.tellings.push(telling);
+            }
         });
-        self.once_kept(outcome, then);
+    }
+
+    /// Goes on with announcements that have more to tell.
+    pub fn tell_on(&mut self) {
+        for telling in std::mem::take(&mut self.tellings) {
+            self.tell_part(telling);
+        }
     }
 
     /// Sets the message of the day: who is there gets it now, others at their next login; each account once, also over a restart. With `anew` false
@@ -124,11 +197,11 @@ impl Engine {
         }
         if let Some(text) = welcome {
             account.welcomed = true;
-            self.say(session, None, WELCOME, &text);
+            self.say_at(session, MessageType::Normal, WELCOME, &text);
         }
         if let Some(motd) = motd {
             account.motd = motd.number;
-            self.say(session, Some("headline"), MOTD, &motd.text);
+            self.say_at(session, MessageType::Headline, MOTD, &motd.text);
         }
         self.store.put_account(&account)
     }
@@ -142,7 +215,7 @@ impl Engine {
     ) -> Result<Announced, StoreError> {
         let mut announced = Announced::default();
         for name in self.names_online() {
-            if self.tell_account(&name, subject, text)
+            if let Ok(true) = self.tell_account(&name, subject, text)
                 && let Some(account) = self.store.account(&name)?
             {
                 announced.online += 1;
@@ -152,77 +225,44 @@ impl Engine {
         Ok(announced)
     }
 
-    fn tell_all(&mut self, text: &str) -> Result<Announced, StoreError> {
-        let mut announced = Announced::default();
-        for account in self.store.accounts()? {
-            if self.tell_account(&account.name, ANNOUNCEMENT, text) {
-                announced.online += 1;
-                continue;
-            }
-            match self.keep(account.id, &account.name, text) {
-                Ok(()) => announced.waiting += 1,
-                Err(StoreError::QueueFull | StoreError::Full) => announced.missed += 1,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(announced)
-    }
-
     /// Whether an account was there to be told.
-    fn tell_account(&mut self, name: &str, subject: &str, text: &str) -> bool {
-        let mut sessions = self.sessions_of(name);
-        sessions.retain(|session| self.is_messageable(*session));
-        for session in &sessions {
-            self.say(*session, Some("headline"), subject, text);
-        }
-        !sessions.is_empty()
-    }
-
-    /// Leaves an announcement for who is away (XEP-0160).
-    fn keep(&mut self, id: UserId, name: &str, text: &str) -> Result<(), StoreError> {
-        let to = self.bare_jid(name);
-        let delay = written(|out| {
-            out.start("delay")
-                .attr("xmlns", ns::DELAY)
-                .attr("from", &self.config.domain)
-                .attr("stamp", &time::format(self.now.wall_ms))
-                .end();
+    fn tell_account(&mut self, name: &str, subject: &str, text: &str) -> Result<bool, StanzaError> {
+        let there = self.online(name).is_some_and(|user| {
+            let mut sessions = user.sessions.iter();
+            sessions.any(|session| self.is_messageable(*session))
         });
-        let xml = self.message_of_ours(to.as_str(), None, ANNOUNCEMENT, text, &delay);
-        let now_ms = self.now.wall_ms;
-        self.store.push_offline(id, now_ms, &xml).map(drop)
+        if there {
+            self.say(name, None, MessageType::Headline, subject, text)?;
+        }
+        Ok(there)
     }
 
-    fn say(&mut self, to: SessionId, kind: Option<&str>, subject: &str, text: &str) {
+    /// Says something to one session.
+    fn say_at(&mut self, to: SessionId, kind: MessageType, subject: &str, text: &str) {
         let Some(jid) = self.session(to).map(|session| session.jid.clone()) else {
             return;
         };
-        let xml = self.message_of_ours(jid.bare(), kind, subject, text, "");
-        let domain = self.config.domain.clone();
-        self.deliver(to, Delivery::of(&domain), |out| {
-            out.extend_from_slice(xml.as_bytes())
-        });
+        let name = jid.local().unwrap_or_default();
+        if let Err(error) = self.say(name, Some(jid.resource()), kind, subject, text) {
+            log::error!(
+                "{subject:?} could not be said to {jid}: {}",
+                error.condition.name()
+            );
+        }
     }
 
-    fn message_of_ours(
+    fn say(
         &mut self,
-        to: &str,
-        kind: Option<&str>,
+        name: &str,
+        at: Option<&str>,
+        kind: MessageType,
         subject: &str,
         text: &str,
-        append: &str,
-    ) -> String {
-        let id = self.random.id();
-        written(|out| {
-            out.start("message")
-                .attr("from", &self.config.domain)
-                .attr("to", to)
-                .attr("id", &id)
-                .attr_opt("type", kind)
-                .leaf("subject", subject)
-                .leaf("body", text)
-                .raw(append)
-                .end();
+    ) -> Result<(), StanzaError> {
+        let domain = self.config.domain.clone();
+        let from = Jid::parse(&domain).expect("the domain was checked when it was configured");
+        self.say_to_account(&from, name, at, kind, |out| {
+            out.leaf("subject", subject).leaf("body", text);
         })
     }
 }

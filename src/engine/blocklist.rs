@@ -91,7 +91,7 @@ impl Engine {
     /// Whether a local account blocks a JID; an account that does not exist blocks nobody. One that is offline is asked in the store, by at most
     /// four reads.
     pub fn blocks(&self, name: &str, jid: &Jid<'_>) -> Result<bool, StoreError> {
-        if let Some(user) = self.online(name) {
+        if let Some(user) = self.loaded(name) {
             return Ok(user.blocks(jid));
         }
         let Some(account) = self.store.account(name)? else {

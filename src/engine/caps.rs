@@ -38,6 +38,8 @@ pub struct SessionCapabilities {
     /// The hash's name and value that it showed last, with a space between; empty before.
     shown: Box<str>,
     known: Option<Rc<Capabilities>>,
+    /// What was known of it before, while it is not known what it can now.
+    before: Option<Rc<Capabilities>>,
     /// The id of the question that it has not answered.
     asked: Option<Box<str>>,
     /// How many hashes were learned from it.
@@ -95,10 +97,25 @@ impl Engine {
                 out.extend_from_slice(text.as_bytes())
             });
         }
+        let is_known = known.is_some();
         if let Some(session) = self.session_mut(session) {
             let mine = &mut session.capabilities;
+            mine.before = mine.known.take().or(mine.before.take());
             (mine.shown, mine.known, mine.asked) = (shown, known, asked);
         }
+        if is_known {
+            self.tell_capabilities(session);
+        }
+    }
+
+    fn tell_capabilities(&mut self, session: SessionId) {
+        let before = self
+            .session_mut(session)
+            .and_then(|session| session.capabilities.before.take());
+        self.tell(
+            |row| row.capabilities_known,
+            |engine, hook| hook(engine, session, before.as_deref()),
+        );
     }
 
     /// A client answers the question of this id, with nothing if it refuses. Whether there was such a question.
@@ -152,6 +169,7 @@ impl Engine {
             session.capabilities.learned += u8::from(verified && may_teach);
             session.capabilities.known = Some(known);
         }
+        self.tell_capabilities(session);
         true
     }
 

@@ -26,15 +26,45 @@ const CONVERSATION: &[(&str, Option<&str>)] = &[
     (ns::LEGACY_OPENPGP, Some("x")),
 ];
 
-/// Whether a message belongs to a conversation: it has a body, or something that is worth as much as one (XEP-0280 §6.1, XEP-0313 §5.1.1):
+/// Whether a message belongs to a conversation: it has a body, or something that is worth as much as one (XEP-0313 §6.1.1):
 /// receipts, markers, corrections, reactions, replies, retractions, calls, invitations, files, or what is encrypted.
 pub fn is_conversation(message: Element<'_>) -> bool {
+    message
+        .children()
+        .any(|child| is_part_of_conversation(child) || is_mediated_invitation(child))
+}
+
+fn is_part_of_conversation(child: Element<'_>) -> bool {
+    CONVERSATION
+        .iter()
+        .any(|(space, name)| name.is_none_or(|name| child.name() == name) && child.is_in(space))
+}
+
+/// Whether a message carries, beside its text, what is typically used in instant messaging (XEP-0280 §6.1): receipts, chat states, markers,
+/// and what came after these to the same end.
+pub fn is_instant_messaging(message: Element<'_>) -> bool {
     message.children().any(|child| {
-        CONVERSATION
-            .iter()
-            .any(|(space, name)| name.is_none_or(|name| child.name() == name) && child.is_in(space))
-            || is_mediated_invitation(child)
+        child.is_in(ns::CHAT_STATES)
+            || child.is_in(ns::CHAT_MARKERS)
+            || child.name() != "body" && is_part_of_conversation(child)
     })
+}
+
+/// Whether a message invites to a room: directly (XEP-0249), or through it (XEP-0045 §7.8.2).
+pub fn is_invitation(message: Element<'_>) -> bool {
+    message
+        .children()
+        .any(|child| child.is(ns::DIRECT_INVITATION, "x") || is_mediated_invitation(child))
+}
+
+/// Whether a child of a message says that the message is another one's copy (XEP-0280 §7, §8) or comes from an archive (XEP-0313 §4.2), in any version
+/// of these: only a server may say that to its own users.
+pub fn is_relayed(child: Element<'_>) -> bool {
+    match child.name() {
+        "received" | "sent" => child.ns().starts_with("urn:xmpp:carbons:"),
+        "result" => child.ns().starts_with("urn:xmpp:mam:"),
+        _ => false,
+    }
 }
 
 /// XEP-0045 §7.8.2: an invitation that comes from the room, or its decline.
@@ -45,13 +75,25 @@ fn is_mediated_invitation(child: Element<'_>) -> bool {
             .any(|name| child.child(ns::MUC_USER, name).is_some())
 }
 
-/// Whether a message says nothing but how somebody types (XEP-0085 §5.6).
+/// Whether a message says nothing but how somebody types (XEP-0085 §5.6). Hints and ids, which clients add to that, say nothing of their own.
 pub fn is_typing(message: Element<'_>) -> bool {
     let mut children = message
         .children()
-        .filter(|child| child.name() != "thread")
+        .filter(|child| {
+            child.name() != "thread" && !child.is_in(ns::HINTS) && !child.is_in(ns::STANZA_ID)
+        })
         .peekable();
     children.peek().is_some() && children.all(|child| child.is_in(ns::CHAT_STATES))
+}
+
+/// Whether a room's presence says something of the recipient's own stay there (XEP-0045 §15.6): that it is the recipient's own, that somebody was
+/// made to leave, or that the room is no more.
+pub fn is_of_a_stay(presence: Element<'_>) -> bool {
+    presence.child(ns::MUC_USER, "x").is_some_and(|x| {
+        ["status", "destroy"]
+            .iter()
+            .any(|name| x.child(ns::MUC_USER, name).is_some())
+    })
 }
 
 /// Whether a message has this hint (XEP-0334 §4): `no-permanent-store`, `no-store`, `no-copy` or `store`.
@@ -79,6 +121,10 @@ mod tests {
         assert_eq!(of(&format!("<body>hi</body>{states}")), (true, false));
         assert_eq!(of(states), (false, true));
         assert_eq!(of(&format!("<thread>t</thread>{states}")), (false, true));
+        // As Conversations and Gajim send it.
+        let hints = "<no-store xmlns='urn:xmpp:hints'/><origin-id xmlns='urn:xmpp:sid:0' id='1'/>";
+        assert_eq!(of(&format!("{states}{hints}")), (false, true));
+        assert_eq!(of(hints), (false, false));
         assert_eq!(of(""), (false, false));
         assert_eq!(of("<thread>t</thread>"), (false, false));
         assert_eq!(

@@ -54,9 +54,11 @@ impl Engine {
         if user.sessions.iter().any(|other| *other != session) {
             return;
         }
+        let leaving = self.session(session);
         let departure = Departure {
-            at_ms: self.now.wall_ms,
-            farewell: self.session(session).and_then(|s| s.farewell.clone()),
+            // Who waited for its client to come back was not here meanwhile.
+            at_ms: leaving.and_then(|s| s.lost_ms).unwrap_or(self.now.wall_ms),
+            farewell: leaving.and_then(|s| s.farewell.clone()),
         };
         let (name, id) = (user.name.clone(), user.id);
         self.departures.unwritten.insert(name, (id, departure));

@@ -223,12 +223,22 @@ impl Engine {
             }
         }
         Info {
-            identities: vec![Identity {
+            identities: std::iter::once(Identity {
                 category: "server".to_owned(),
                 kind: "im".to_owned(),
                 lang: String::new(),
                 name: "snug".to_owned(),
-            }],
+            })
+            .chain(
+                self.rows_on()
+                    .flat_map(|row| row.server_identities)
+                    .map(|(category, kind)| Identity {
+                        category: (*category).to_owned(),
+                        kind: (*kind).to_owned(),
+                        ..Identity::default()
+                    }),
+            )
+            .collect(),
             features,
             forms: self
                 .rows_on()

@@ -28,7 +28,12 @@ impl Asked {
         Asked::new(iq.session, iq.stanza)
     }
 
-    fn new(session: SessionId, stanza: &Stanza<'_>) -> Asked {
+    /// Whom it asked: what answers comes from there. `None`: nobody was named, and so nobody need be in an answer.
+    pub fn to(&self) -> Option<&str> {
+        self.to.as_deref()
+    }
+
+    pub(super) fn new(session: SessionId, stanza: &Stanza<'_>) -> Asked {
         let to = stanza.to.as_ref().map(|to| to.as_str().to_owned());
         Asked {
             session,
@@ -51,6 +56,20 @@ impl Engine {
         if !root.is_in(ns::CLIENT) {
             return self.other_element(conn, session, xml);
         }
+        let before = self.count_handled(session);
+        let flow = self.dispatch_stanza(conn, session, kind, xml);
+        self.note_written(session, before);
+        flow
+    }
+
+    fn dispatch_stanza(
+        &mut self,
+        conn: ConnId,
+        session: SessionId,
+        kind: Kind,
+        xml: Checked<'_>,
+    ) -> Flow {
+        let root = xml.root();
         let Some(jid) = self.session(session).map(|session| session.jid.clone()) else {
             return Flow::Close;
         };
@@ -75,7 +94,7 @@ impl Engine {
         let stanza = Stanza {
             kind,
             stanza_type: stanza_type.unwrap_or(StanzaType::Iq(IqType::Get)),
-            from: jid,
+            from: Jid::from(&jid),
             to,
             id: root.attr("id"),
             lang: self.stream(conn).and_then(|stream| stream.lang.clone()),
@@ -104,12 +123,18 @@ impl Engine {
                 }
             }
         }
-        match kind {
-            Kind::Message => self.message(session, &stanza),
-            Kind::Presence => {
+        let service = stanza.to.as_ref().and_then(|to| self.service_at(to));
+        match (kind, service) {
+            (Kind::Message, _) => self.message(session, &stanza),
+            (_, Some(service)) => {
+                if let Err(error) = self.serve(service, session, &stanza) {
+                    self.refuse(session, &stanza, error);
+                }
+            }
+            (Kind::Presence, None) => {
                 self.run_presence_out(session, &stanza);
             }
-            Kind::Iq => self.iq(session, &stanza),
+            (Kind::Iq, None) => self.iq(session, &stanza),
         }
         Flow::Continue
     }
@@ -285,7 +310,12 @@ impl Engine {
         }
     }
 
-    fn send_result(&mut self, asked: &Asked, payload: Option<&str>, ticket: Option<Ticket>) {
+    pub(super) fn send_result(
+        &mut self,
+        asked: &Asked,
+        payload: Option<&str>,
+        ticket: Option<Ticket>,
+    ) {
         self.trace(|| {
             format!(
                 "answer: result{}",

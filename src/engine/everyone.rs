@@ -4,9 +4,22 @@
 //! from there on RFC 6121's states hold between them. So 500 accounts need no 250 000 records, and a broadcast looks at who is online.
 
 use super::Engine;
-use super::session::{SessionId, User};
+use super::delivery::{Change, Delivery};
+use super::session::{SessionId, User, write_presence_to};
+use super::subscription::write_item;
 use crate::store::{RosterItem, StoreError, Subscription};
+use crate::xml::written;
 use crate::xmpp::{BareJid, Jid};
+use ring::digest::{Context, SHA256};
+use std::rc::Rc;
+
+/// All accounts, kept in memory from when somebody asks for a list to when one comes or goes: some 80 bytes each.
+pub(super) struct Everyone {
+    /// Sorted.
+    jids: Vec<BareJid>,
+    /// What tells this list from another.
+    digest: [u8; 32],
+}
 
 impl Engine {
     /// Whether `watcher` may see how the user is: by subscription, or because everyone may. RFC 6121's `from`.
@@ -57,9 +70,30 @@ impl Engine {
             .collect()
     }
 
+    /// Shows a session's presence to everyone who may see its user, and to the user's own available resources, itself too (RFC 6121 §4.2.2, §4.4.2, §4.5.2).
+    /// Who is not here costs nothing, and nobody costs the disk.
+    pub fn broadcast_presence(&mut self, session: SessionId, xml: &Rc<str>, change: Change) {
+        let Some(user) = self.user_of(session) else {
+            return;
+        };
+        let mut recipients = self.audience(user);
+        recipients.retain(|(there, _)| !self.are_apart(session, *there));
+        let Some(of) = self.session(session).map(|session| session.jid.clone()) else {
+            return;
+        };
+        self.trace(|| format!("presence: to {} resources", recipients.len()));
+        for (there, address) in recipients {
+            let delivery = Delivery::of(of.bare()).presence(of.as_str(), change);
+            self.deliver(there, delivery, |out| {
+                write_presence_to(xml, address.as_str(), out)
+            });
+        }
+    }
+
     /// All users who are there, by name.
     fn everyone_here(&self) -> impl Iterator<Item = &User> {
         let mut users: Vec<&User> = self.users.values().collect();
+        users.retain(|user| !user.sessions.is_empty());
         users.sort_by(|a, b| a.name.cmp(&b.name));
         users.into_iter()
     }
@@ -143,31 +177,83 @@ impl Engine {
 
     /// A user's whole contact list, as clients see it: what its owner put there, and everyone.
     pub fn roster(&mut self, name: &str) -> Result<Vec<RosterItem>, StoreError> {
-        let Some(id) = self.user(name)?.map(|user| user.id) else {
-            return Ok(Vec::new());
-        };
-        let mut items = self.store.roster(id)?;
+        let mut items = self.own_items(name)?;
         if self.config.roster.everyone {
-            items.sort_by(|a, b| a.jid.cmp(&b.jid));
-            let accounts = self.store.accounts()?;
-            let missing: Vec<RosterItem> = accounts
+            let everyone = self.everyone()?;
+            let missing: Vec<RosterItem> = everyone
+                .jids
                 .iter()
-                .filter(|account| account.name != name)
-                .map(|account| self.bare_jid(&account.name))
+                .filter(|jid| jid.local() != Some(name))
                 .filter(|jid| items.binary_search_by(|item| item.jid.cmp(jid)).is_err())
-                .map(RosterItem::new)
+                .map(|jid| RosterItem::new(jid.clone()))
                 .collect();
             items.extend(missing);
             items.sort_by(|a, b| a.jid.cmp(&b.jid));
-            // A contact whose account is gone is nobody's any more.
             items = items.iter().map(|item| self.shown(name, item)).collect();
         }
         items.retain(|item| item.listed);
         Ok(items)
     }
 
+    /// The version of a user's contact list (RFC 6121 §2.6): what it is made of, hashed. So nothing has to be counted or kept, and it holds over
+    /// restarts and restored backups; and a list of everyone needs not be made to be told from another.
+    pub fn roster_version(&mut self, name: &str) -> Result<String, StoreError> {
+        use base64::Engine as _;
+        let mut hash = Context::new(&SHA256);
+        if self.config.roster.everyone {
+            hash.update(&self.everyone()?.digest);
+            hash.update(self.config.roster.group.as_bytes());
+        }
+        for item in self.own_items(name)? {
+            let shown = self.shown(name, &item);
+            if shown.listed {
+                hash.update(written(|out| write_item(&shown, out)).as_bytes());
+            } else if item.apart {
+                // One of everyone who is not in this list.
+                hash.update(item.jid.as_str().as_bytes());
+                hash.update(b"\n");
+            }
+        }
+        Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&hash.finish().as_ref()[..12]))
+    }
+
+    /// What a user's list is to the store, sorted.
+    fn own_items(&mut self, name: &str) -> Result<Vec<RosterItem>, StoreError> {
+        let Some(id) = self.user(name)?.map(|user| user.id) else {
+            return Ok(Vec::new());
+        };
+        let mut items = self.store.roster(id)?;
+        items.sort_by(|a, b| a.jid.cmp(&b.jid));
+        Ok(items)
+    }
+
+    fn everyone(&mut self) -> Result<Rc<Everyone>, StoreError> {
+        if let Some(everyone) = &self.everyone {
+            return Ok(everyone.clone());
+        }
+        let accounts = self.store.accounts()?;
+        let mut jids: Vec<BareJid> = accounts.iter().map(|a| self.bare_jid(&a.name)).collect();
+        jids.sort();
+        let mut hash = Context::new(&SHA256);
+        for jid in &jids {
+            hash.update(jid.as_str().as_bytes());
+            hash.update(b"\n");
+        }
+        let mut digest = [0; 32];
+        digest.copy_from_slice(hash.finish().as_ref());
+        let everyone = Rc::new(Everyone { jids, digest });
+        self.everyone = Some(everyone.clone());
+        Ok(everyone)
+    }
+
+    /// Accounts came or went: who they are is asked again.
+    pub(super) fn forget_everyone(&mut self) {
+        self.everyone = None;
+    }
+
     /// Everyone who looks at a list learns that an account came, or that it is gone.
     pub(super) fn tell_everyone(&mut self, name: &str, came: bool) {
+        self.forget_everyone();
         if !self.config.roster.everyone {
             return;
         }

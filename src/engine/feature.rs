@@ -2,16 +2,20 @@
 //!
 //! The table's order is the order of the hooks. Stream features, disco, the gate and the README's table all come from the rows.
 
+use super::caps::Capabilities;
 use super::command::Command;
-use super::disco::Node;
-use super::session::{SessionId, User};
+use super::disco::{Item, Node};
+use super::pubsub::{Change, Owner};
+use super::service::Service;
+use super::session::SessionId;
 use super::stream::Stream;
 use super::{ConnId, Engine, Flow};
 use crate::config::Config;
+use crate::store::Document;
 use crate::xml::Checked;
 use crate::xml::Element;
 use crate::xml::Writer;
-use crate::xmpp::{Form, IqType, Jid, Stanza, StanzaError};
+use crate::xmpp::{BareJid, Form, IqType, Jid, Stanza, StanzaError};
 
 /// One row. Start from [`Feature::NONE`] and fill in what the feature has.
 pub struct Feature {
@@ -25,10 +29,20 @@ pub struct Feature {
     pub server_features: &'static [&'static str],
     /// Features of an account in its disco#info.
     pub account_features: &'static [&'static str],
+    /// What the server is beside a server, in its disco#info: category and type.
+    pub server_identities: &'static [(&'static str, &'static str)],
+    /// What an account is beside an account, in its disco#info: category and type.
+    pub account_identities: &'static [(&'static str, &'static str)],
+    /// Answers disco for a node of an account to who may see the account, as [`Feature::disco_node`] does for the server's.
+    pub account_node: Option<DiscoNodeOf>,
+    /// What an account contains, for who asks and may see the account (XEP-0030 §4.1).
+    pub account_items: Option<ItemsOf>,
     /// Answers disco for a node of the server (XEP-0030 §3.2); `None` where the node is not its own. Without it a node is not there.
     pub disco_node: Option<DiscoNodeOf>,
     /// Ad-hoc commands of the server (XEP-0050).
     pub commands: &'static [Command],
+    /// A host below the server's domain that it answers for.
+    pub service: Option<Service>,
     /// Whether the operator wants it; `None` where there is no choice. Without it, it is not announced and answers nothing.
     pub wanted: Option<fn(&Config) -> bool>,
     /// A form in the server's disco#info (XEP-0128).
@@ -49,8 +63,12 @@ pub struct Feature {
     pub message_in: Option<MessageIn>,
     /// A message to a local account found no session: the first who takes it says `Done`.
     pub undelivered: Option<MessageIn>,
-    /// A message to a local account has been handed to these of its sessions.
+    /// A message to a local account has been handed to these of its sessions; where that is nobody, what could not be delivered comes after.
     pub message_delivered: Option<fn(&mut Engine, &Incoming<'_, '_>, Reached)>,
+    /// A message that has left its sender could not be delivered, and the sender hears this error.
+    pub refused: Option<fn(&mut Engine, SessionId, &Stanza<'_>, &StanzaError)>,
+    /// Whether two sessions are one occupant of the room that has this address, or in which it is an occupant's; `None` where the first is not there.
+    pub one_occupant: Option<OneOccupant>,
     /// A presence leaves its sender.
     pub presence_out: Option<fn(&mut Engine, SessionId, &Stanza<'_>) -> Step>,
     /// A client answers a request of the server: an iq of type `result` or `error` for the server or for its own account.
@@ -63,10 +81,28 @@ pub struct Feature {
     pub messageable: Option<fn(&mut Engine, SessionId)>,
     /// A second passed.
     pub tick: Option<fn(&mut Engine)>,
+    /// A session goes on over another connection (XEP-0198 §5).
+    pub resumed: Option<fn(&mut Engine, SessionId)>,
     /// A session is about to end; it can still be asked, nothing can be sent to it any more.
     pub ended: Option<fn(&mut Engine, SessionId)>,
+    /// The store was opened again and lost what was not committed: what is kept of it in memory is put right.
+    pub reopened: Option<fn(&mut Engine)>,
+    /// The server is about to end: a last word can be said to those who are there.
+    pub stopping: Option<fn(&mut Engine)>,
     /// An account is about to be deleted.
     pub account_deleted: Option<fn(&mut Engine, &str)>,
+    /// It is known what a client can, perhaps in place of what it could before. It need not be available yet.
+    pub capabilities_known: Option<fn(&mut Engine, SessionId, Option<&Capabilities>)>,
+    /// A contact of an account begins to see how the account is, or sees it no more (RFC 6121 §3.1.5, §3.2.2).
+    pub presence_shown: Option<fn(&mut Engine, &str, &BareJid, bool)>,
+    /// What an account keeps of a contact has changed: subscriptions, groups.
+    pub contact_changed: Option<fn(&mut Engine, &str, &BareJid)>,
+    /// Something happened at a node of an account.
+    pub published: Option<fn(&mut Engine, &Owner, &Change<'_>)>,
+    /// A client has changed documents of its account: a vCard, private XML.
+    pub documents_kept: Option<fn(&mut Engine, &Owner, &[Document])>,
+    /// Somebody who may see an account asks for a node that is not there: who has what belongs there may publish it now.
+    pub node_missing: Option<fn(&mut Engine, &Owner, &str)>,
     /// A session's user has blocked a JID (XEP-0191): the item as the client sent it.
     pub blocked: Option<fn(&mut Engine, SessionId, &Jid<'_>, Element<'_>)>,
 }
@@ -79,8 +115,13 @@ impl Feature {
         leaves_out: "",
         server_features: &[],
         account_features: &[],
+        server_identities: &[],
+        account_identities: &[],
+        account_node: None,
+        account_items: None,
         disco_node: None,
         commands: &[],
+        service: None,
         wanted: None,
         server_form: None,
         iq: &[],
@@ -92,14 +133,25 @@ impl Feature {
         message_in: None,
         undelivered: None,
         message_delivered: None,
+        refused: None,
+        one_occupant: None,
         presence_out: None,
         answered: None,
         bound: None,
         available: None,
         messageable: None,
         tick: None,
+        resumed: None,
         ended: None,
+        reopened: None,
+        stopping: None,
         account_deleted: None,
+        capabilities_known: None,
+        presence_shown: None,
+        contact_changed: None,
+        published: None,
+        documents_kept: None,
+        node_missing: None,
         blocked: None,
     };
 }
@@ -127,9 +179,24 @@ pub enum Gate {
 /// A hook on an element of a stream that has not logged in.
 pub type BeforeLogin = fn(&mut Engine, ConnId, Checked<'_>) -> Option<Flow>;
 /// A hook on a message that leaves.
-pub type MessageOut = fn(&mut Engine, SessionId, &Stanza<'_>) -> Step;
+pub type MessageOut = fn(&mut Engine, &mut Outgoing<'_, '_>) -> Step;
 /// A hook on a message that reaches an account.
 pub type MessageIn = fn(&mut Engine, &mut Incoming<'_, '_>) -> Step;
+
+/// Tells of two sessions whether they share a nick in a room.
+pub type OneOccupant = fn(&mut Engine, SessionId, SessionId, &Jid<'_>) -> Option<bool>;
+
+/// A message that leaves its sender.
+pub struct Outgoing<'s, 'a> {
+    /// The message.
+    pub stanza: &'s Stanza<'a>,
+    /// Who sends it.
+    pub session: SessionId,
+    /// Whether the sender's archive has it.
+    pub archived: bool,
+    /// Finished XML that the sender's own resources get behind the message's last child, where they get a copy: never its recipients.
+    pub append: String,
+}
 
 /// A message at the door of a local account.
 pub struct Incoming<'s, 'a> {
@@ -137,10 +204,14 @@ pub struct Incoming<'s, 'a> {
     pub stanza: &'s Stanza<'a>,
     /// Local part of the account's JID.
     pub account: &'s str,
-    /// The account's id, where it exists.
+    /// The account's id.
     pub id: crate::store::UserId,
+    /// Whether the account's archive has it.
+    pub archived: bool,
     /// Finished XML that every resource of this account gets behind the message's last child.
     pub append: String,
+    /// It was handed to a session that ended before it acknowledged it. It was stamped then, so that what it says in this server's name is true.
+    pub returned: bool,
 }
 
 /// Which sessions of an account a message was handed to.
@@ -150,11 +221,16 @@ pub enum Reached {
     One(SessionId),
     /// All that take messages for the bare JID: see [`Engine::is_messageable`].
     Messageable,
+    /// None of them.
+    Nobody,
 }
 
 /// What a row says of a node, if it is its own.
 pub type DiscoNodeOf =
     fn(&mut Engine, &Iq<'_, '_>, node: &str) -> Option<Result<Node, StanzaError>>;
+
+/// What a row says that an account contains.
+pub type ItemsOf = fn(&mut Engine, &Iq<'_, '_>) -> Result<Vec<Item>, StanzaError>;
 
 /// Whom a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,8 +265,11 @@ pub struct IqRoute {
     /// Which types.
     pub takes: Takes,
     /// Answers it.
-    pub handle: fn(&mut Engine, &Iq<'_, '_>) -> Result<Answer, StanzaError>,
+    pub handle: Handle,
 }
+
+/// What answers a request.
+pub type Handle = fn(&mut Engine, &Iq<'_, '_>) -> Result<Answer, StanzaError>;
 
 /// A request at its handler.
 pub struct Iq<'s, 'a> {
@@ -235,11 +314,8 @@ pub struct ElementRoute {
 
 impl Engine {
     /// Runs the hooks of a message that leaves.
-    pub(super) fn run_message_out(&mut self, session: SessionId, stanza: &Stanza<'_>) -> Step {
-        self.run(
-            |row| row.message_out,
-            |engine, hook| hook(engine, session, stanza),
-        )
+    pub(super) fn run_message_out(&mut self, outgoing: &mut Outgoing<'_, '_>) -> Step {
+        self.run(|row| row.message_out, |engine, hook| hook(engine, outgoing))
     }
 
     /// Runs the hooks of a message that reaches an account.
@@ -258,6 +334,30 @@ impl Engine {
             |row| row.message_delivered,
             |engine, hook| hook(engine, incoming, reached),
         );
+    }
+
+    /// Tells the rows that a message was refused.
+    pub(super) fn run_refused(
+        &mut self,
+        session: SessionId,
+        stanza: &Stanza<'_>,
+        error: &StanzaError,
+    ) {
+        self.tell(
+            |row| row.refused,
+            |engine, hook| hook(engine, session, stanza, error),
+        );
+    }
+
+    /// Whether two sessions are one occupant of a room: see [`Feature::one_occupant`].
+    pub fn are_one_occupant(
+        &mut self,
+        one: SessionId,
+        other: SessionId,
+        room: &Jid<'_>,
+    ) -> Option<bool> {
+        let mut rows = self.features.iter();
+        rows.find_map(|row| row.one_occupant?(self, one, other, room))
     }
 
     /// Runs the hooks of a presence that leaves.
@@ -314,10 +414,5 @@ impl Engine {
     /// Whether a JID is the server itself or has an account on it.
     pub fn is_local(&self, jid: &Jid<'_>) -> bool {
         jid.domain() == &*self.config.domain
-    }
-
-    /// A user who has at least one session, by the local part of the JID.
-    pub fn online(&self, name: &str) -> Option<&User> {
-        self.users.get(name)
     }
 }

@@ -521,19 +521,14 @@ impl Engine {
 
     fn bind_resource(&mut self, conn: ConnId, account: &str, resource: &str, id: &str) -> Flow {
         // RFC 6120 §7.7.2.2: the newer takes the place of the older, as users expect who come back over another network.
-        if let Some(older) = self
-            .session_at(account, resource)
-            .and_then(|older| self.session(older))
-            .map(|older| older.conn)
-        {
-            self.end_stream(
-                older,
-                StreamError::Conflict,
-                Some("another client took this resource"),
-            );
+        if let Some(older) = self.session_at(account, resource) {
+            let text = "another client took this resource";
+            self.dismiss(older, StreamError::Conflict, text);
         }
-        // RFC 6120 §7.6.2.1.
-        if self.sessions_of(account).len() >= limits::RESOURCES_PER_ACCOUNT {
+        // RFC 6120 §7.6.2.1. One that only waits for its client gives way.
+        if self.sessions_of(account).len() >= limits::RESOURCES_PER_ACCOUNT
+            && !self.end_oldest_waiting(account)
+        {
             return self.refuse_bind(conn, Some(id), Condition::ResourceConstraint.into());
         }
         match self.bind(conn, account, resource) {

@@ -6,11 +6,15 @@
 //! socket, under a virtual clock and a seed.
 
 pub mod account;
+pub mod acknowledgement;
 pub mod administration;
 pub mod announce;
+pub mod archive;
+pub mod archive_pages;
 pub mod blocklist;
 pub mod caps;
 pub mod census;
+mod chores;
 pub mod command;
 pub mod contacts;
 pub mod content;
@@ -19,23 +23,35 @@ pub mod departures;
 pub mod directory;
 pub mod disco;
 pub mod dispatch;
+pub mod documents;
 pub mod everyone;
+pub mod exchanges;
 pub mod feature;
+pub mod inactivity;
 pub mod login;
+pub mod memory;
 pub mod outbox;
+pub mod photo;
+pub mod preferences;
+pub mod pubsub;
+pub mod resumption;
+mod returned;
 pub mod route;
+pub mod service;
 pub mod session;
 pub mod stream;
 pub mod subscription;
 pub mod throttle;
+pub mod unacked;
 pub mod visibility;
 
 use crate::auth::{ChannelBinding, Hash, ScramKeys, Secret, keys};
 use crate::config::Config;
+use crate::store::archive::{Answer, Request};
 use crate::store::{Store, StoreError, Ticket};
 use crate::xml::Bounds;
 use crate::xml::{Checked, Header, XmlError};
-use crate::xmpp::{Condition, StanzaError};
+use crate::xmpp::{Condition, StanzaError, StreamError};
 use feature::Feature;
 use outbox::Outbox;
 use session::{Session, SessionId, User};
@@ -103,6 +119,11 @@ pub enum Input<'a> {
         ticket: Ticket,
         result: Result<(), StoreError>,
     },
+    /// The answer to [`Effect::Read`].
+    Read {
+        job: u64,
+        answer: Result<Answer, StoreError>,
+    },
     /// A second passed.
     Tick,
     /// A request came over the control socket: one line of JSON.
@@ -144,6 +165,8 @@ pub enum Effect {
         password: Secret,
         keys: Vec<(Hash, Vec<u8>, u32)>,
     },
+    /// Ask the archive's reading side and answer with [`Input::Read`]. It may wait for the disk, and commits do not wait for it.
+    Read { job: u64, request: Request },
     /// One line of JSON answers a control request.
     Reply { call: u64, line: String },
     /// The server shall end, as if a signal had come: answer with [`Input::Shutdown`].
@@ -178,7 +201,7 @@ impl Random {
     }
 }
 
-/// What goes on when keys are derived or a commit is done.
+/// What goes on when keys are derived, a commit is done or the archive was read.
 type Continuation<T> = Box<dyn FnOnce(&mut Engine, T)>;
 
 /// Takes one line about a stanza's way.
@@ -219,20 +242,42 @@ pub struct Engine {
     pub started: Moment,
     /// Ad-hoc commands that somebody began.
     pub commands: command::Commands,
+    /// Hosts that rows answer for.
+    services: service::Services,
+    /// See [`Engine::memory`].
+    memory: memory::Memory,
     /// Users with at least one session, by the local part of their JID; others only for the length of one entry.
     users: HashMap<Rc<str>, User>,
     /// Users that were loaded without a session and leave when this entry ends.
     passing: Vec<Rc<str>>,
+    /// Who everyone is, while that is known: see `engine/everyone.rs`.
+    everyone: Option<Rc<everyone::Everyone>>,
     streams: Vec<Option<Stream>>,
     sessions: Vec<Option<Session>>,
     free_sessions: Vec<SessionId>,
     outbox: Outbox,
+    /// Spare buffers: what the next message that leaves, and the next that arrives, get behind their last child.
+    appended_out: String,
+    appended_in: String,
+    /// What waits in memory for all clients that nobody looks at, in bytes.
+    waiting_bytes: usize,
     capabilities: caps::Known,
+    /// Nodes of publish-subscribe.
+    pubsub: pubsub::Known,
+    /// Pictures of those who are online, by hash.
+    photos: photo::Photos,
     throttle: throttle::Throttle,
     census: census::Census,
     control: Control,
     jobs: HashMap<u64, Continuation<Vec<ScramKeys>>>,
     next_job: u64,
+    /// Who waits for the archive.
+    reads: HashMap<u64, Continuation<Result<Answer, StoreError>>>,
+    upkeep: archive::Upkeep,
+    /// Whether the last message could not be archived.
+    archive_fails: bool,
+    /// Announcements that go on at the next tick.
+    tellings: Vec<announce::Telling>,
     /// What waits for a commit besides output.
     committing: Vec<(Ticket, Continuation<bool>)>,
     /// The newest commit that was asked for.
@@ -241,6 +286,10 @@ pub struct Engine {
     done: Ticket,
     /// Reopenings of the store that memory has followed.
     reopenings: u64,
+    /// Sessions that may be resumed.
+    resumptions: resumption::Resumptions,
+    /// How often the engine was entered.
+    entries: u64,
     /// See [`Engine::server_verification`].
     own_verification: OnceCell<String>,
     /// Who left lately: see [`Engine::departure`].
@@ -257,6 +306,8 @@ impl Engine {
         let done = setup.store.ticket();
         let reopenings = setup.store.reopenings();
         let mut engine = Engine {
+            services: service::services(setup.features, &setup.config),
+            memory: memory::Memory::default(),
             reopenings,
             throttle: throttle::Throttle::default(),
             census: census::Census::default(),
@@ -270,17 +321,29 @@ impl Engine {
             stop_ms: None,
             users: HashMap::new(),
             passing: Vec::new(),
+            everyone: None,
             streams: Vec::new(),
             sessions: Vec::new(),
             free_sessions: Vec::new(),
             outbox: Outbox::default(),
+            appended_out: String::new(),
+            appended_in: String::new(),
+            waiting_bytes: 0,
             capabilities: caps::Known::default(),
+            pubsub: pubsub::Known::default(),
+            photos: photo::Photos::default(),
             control: setup.control,
             jobs: HashMap::new(),
             next_job: 0,
+            reads: HashMap::new(),
+            upkeep: archive::Upkeep::default(),
+            archive_fails: false,
+            tellings: Vec::new(),
             committing: Vec::new(),
             asked: done,
             done,
+            resumptions: resumption::Resumptions::default(),
+            entries: 0,
             own_verification: OnceCell::new(),
             departures: departures::Departures::default(),
             stopping: false,
@@ -294,6 +357,7 @@ impl Engine {
     /// connection that the input names, and `Continue` where it names none.
     pub fn enter(&mut self, now: Moment, input: Input<'_>) -> Flow {
         self.now = now;
+        self.entries += 1;
         if self.store.reopenings() != self.reopenings {
             self.reopenings = self.store.reopenings();
             self.forget_uncommitted();
@@ -314,6 +378,7 @@ impl Engine {
                 Flow::Continue
             }
             Input::Committed { ticket, result } => self.committed(ticket, result),
+            Input::Read { job, answer } => self.read(job, answer),
             Input::Tick => self.tick(),
             Input::Control { call, line } => {
                 (self.control)(self, call, line);
@@ -321,6 +386,7 @@ impl Engine {
             }
             Input::Reload(config) => {
                 self.config = *config;
+                self.services = service::services(self.features, &self.config);
                 self.own_verification.take();
                 Flow::Continue
             }
@@ -330,18 +396,22 @@ impl Engine {
         flow
     }
 
-    /// What an entry owes before it ends: a commit for what it wrote, and the users that were only passing by.
+    /// What an entry owes before it ends: the end of who keeps too much, a commit for what it wrote, and the users that were only passing by.
     fn leave(&mut self) {
+        self.end_overfull();
         self.ticket();
         while let Some(name) = self.passing.pop() {
             if self
                 .users
                 .get(&name)
                 .is_some_and(|user| user.sessions.is_empty())
+                && let Some(user) = self.users.remove(&name)
             {
-                self.users.remove(&name);
+                self.pubsub.forget(user.id);
+                self.photos.forget(user.id);
             }
         }
+        self.leave_nodes();
         if self.stopping
             && self.done == self.asked
             && self.jobs.is_empty()
@@ -382,12 +452,15 @@ impl Engine {
         if let Err(error) = result {
             log::error!("what was written could not be put on the disk: {error}");
         }
+        let before = self.done;
         self.done = self.done.max(ticket);
         let (due, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.committing)
             .into_iter()
             .partition(|(t, _)| *t <= ticket);
         self.committing = waiting;
-        // First what was sent earlier: a continuation may send behind it, or end the stream.
+        // An acknowledgement of stanzas may overtake anything.
+        self.keep_promises(before, ticket, fine);
+        // Then what was sent earlier: a continuation may send behind it, or end the stream.
         self.release_held(ticket, fine);
         for (_, then) in due {
             then(self, fine);
@@ -397,6 +470,9 @@ impl Engine {
 
     /// The store was opened again, perhaps long after a commit failed, and lost what was not committed: what is kept of it in memory is read again.
     fn forget_uncommitted(&mut self) {
+        self.pubsub.forget_all();
+        self.photos.forget_all();
+        self.forget_everyone();
         let Engine { users, store, .. } = self;
         for user in users.values_mut() {
             match contacts::Contacts::load(store, user.id) {
@@ -415,7 +491,28 @@ impl Engine {
                     )
                 }
             }
+            match preferences::Preferences::load(store, user.id) {
+                Ok(archiving) => user.archiving = archiving,
+                Err(error) => log::error!(
+                    "what {:?} wants to have archived could not be read: {error}",
+                    user.name
+                ),
+            }
         }
+        // An account whose making was lost has nobody.
+        let gone: Vec<Rc<str>> = users
+            .values()
+            .filter(|user| match store.account(&user.name) {
+                Ok(account) => account.is_none_or(|account| account.id != user.id),
+                Err(_) => false,
+            })
+            .map(|user| user.name.clone())
+            .collect();
+        for name in gone {
+            let text = "the account could not be stored";
+            self.end_sessions(&name, StreamError::NotAuthorized, text, None);
+        }
+        self.tell(|row| row.reopened, |engine, hook| hook(engine));
     }
 
     /// Derives the keys of both hashes from a password off-thread, each with a fresh salt, and goes on with them (SHA-1 first).
@@ -461,8 +558,14 @@ impl Engine {
             && self.sessions.iter().all(Option::is_none)
             && self.free_sessions.len() == self.sessions.len()
             && self.users.is_empty()
+            && self.waiting_bytes == 0
+            && self.pubsub.is_empty()
+            && self.photos.is_empty()
+            && self.tellings.is_empty()
             && self.jobs.is_empty()
+            && self.reads.is_empty()
             && self.committing.is_empty()
+            && self.nothing_to_resume()
     }
 
     /// From now on another, or nobody, is told each stanza's way.
@@ -506,6 +609,7 @@ impl From<StoreError> for StanzaError {
             StoreError::TooLong => {
                 StanzaError::text(Condition::NotAcceptable, "that is too long to be kept")
             }
+            StoreError::ArchiveOff => Condition::FeatureNotImplemented.into(),
             error => {
                 log::error!("the store failed: {error}");
                 Condition::InternalServerError.into()

@@ -1,7 +1,8 @@
 //! What the engine wants done: effects in order, and each connection's bytes on their way out.
 
+use super::unacked::{Unacked, When};
 use super::{ConnId, Effect};
-use crate::store::Ticket;
+use crate::store::{OfflineKey, Ticket};
 use std::collections::VecDeque;
 
 /// Effects in the order in which they were wanted, and spare buffers.
@@ -40,7 +41,8 @@ impl Outbox {
         }
     }
 
-    fn spare(&mut self) -> Vec<u8> {
+    /// A buffer that was used before, or a new one.
+    pub fn spare(&mut self) -> Vec<u8> {
         self.spare
             .pop()
             .unwrap_or_else(|| Vec::with_capacity(FRESH_BYTES))
@@ -50,27 +52,53 @@ impl Outbox {
 /// The source of bytes that come from several: they wait behind everything that waits, and everything waits behind them.
 pub const SEVERAL: u64 = u64::MAX;
 
-/// One connection's way out: bytes that may go, and behind them what waits for a commit.
+/// One session's way out: bytes that may go, what the client has not acknowledged of those that went, and behind them what waits for a commit. It
+/// belongs to the stream while there is one, and to the session while that waits for its client.
 #[derive(Default)]
 pub struct OutQueue {
     /// Bytes that may go now. Without capacity while the connection is idle.
     ready: Vec<u8>,
     /// What waits, in the order of its sending; almost always empty.
     held: VecDeque<Held>,
+    /// What went, where the client acknowledges it (XEP-0198).
+    unacked: Option<Box<Unacked>>,
 }
 
-/// Bytes that wait for a commit, or behind bytes of the same source that do.
+/// How a stanza joins a queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// What comes from one source keeps its order; zero for none, [`SEVERAL`] for several.
+    pub source: u64,
+    /// The commit that it waits for; none where only the order makes it wait.
+    pub ticket: Option<Ticket>,
+    /// When it was handed over.
+    pub when: When,
+    /// Where it waits in the store until the client has acknowledged it.
+    pub waiting: Option<OfflineKey>,
+}
+
+/// A stanza that waits for a commit, or behind one of the same source that does.
 struct Held {
-    /// None where only the order makes it wait.
-    ticket: Option<Ticket>,
-    source: u64,
+    place: Place,
     bytes: Vec<u8>,
+    /// Another session of the account has got it, too.
+    known: bool,
+}
+
+/// A stanza of a queue that nobody takes from any more.
+pub struct Stranded {
+    /// The stanza.
+    pub bytes: Vec<u8>,
+    /// When it was handed over first.
+    pub when: When,
+    /// Where it waits in the store.
+    pub waiting: Option<OfflineKey>,
 }
 
 impl Held {
     /// Whether what comes from `source` later has to stay behind this.
     fn precedes(&self, source: u64) -> bool {
-        self.source == source || self.source == SEVERAL || source == SEVERAL
+        self.place.source == source || self.place.source == SEVERAL || source == SEVERAL
     }
 }
 
@@ -90,26 +118,34 @@ impl OutQueue {
         !self.held.is_empty()
     }
 
-    /// Lets `write` append bytes. With a ticket they wait for its commit; without one they wait only behind what waits from the
-    /// same source: what a peer sees of one room or one account keeps its order, what others send does not wait.
-    pub fn append(
-        &mut self,
-        outbox: &mut Outbox,
-        conn: ConnId,
-        source: u64,
-        ticket: Option<Ticket>,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) {
-        if ticket.is_some() || self.held.iter().any(|held| held.precedes(source)) {
-            let mut bytes = Vec::new();
-            write(&mut bytes);
-            self.held.push_back(Held {
-                ticket,
-                source,
-                bytes,
-            });
-            return;
-        }
+    /// Whether bytes are there that nobody took.
+    pub fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// What the client has not acknowledged, where it acknowledges at all.
+    pub fn unacked(&self) -> Option<&Unacked> {
+        self.unacked.as_deref()
+    }
+
+    /// The same, to change.
+    pub fn unacked_mut(&mut self) -> Option<&mut Unacked> {
+        self.unacked.as_deref_mut()
+    }
+
+    /// From now on stanzas are kept until they are acknowledged.
+    pub fn keep_unacked(&mut self) {
+        self.unacked.get_or_insert_default();
+    }
+
+    /// Bytes that are kept for a client that may come back.
+    pub fn weight(&self) -> usize {
+        let held = self.held.iter().map(|held| held.bytes.len());
+        self.unacked().map_or(0, Unacked::weight) + held.sum::<usize>()
+    }
+
+    /// Lets `write` append what is no stanza: it waits for nothing.
+    pub fn say(&mut self, outbox: &mut Outbox, conn: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
         if self.ready.is_empty() {
             if self.ready.capacity() == 0 {
                 self.ready = outbox.spare();
@@ -119,29 +155,93 @@ impl OutQueue {
         write(&mut self.ready);
     }
 
-    /// Lets go what waited for commits up to `ticket`, and what waited only behind it. Where the commit failed, what waited for it is dropped
-    /// and the answer is `false`: an acknowledgement that is not true must not be sent.
+    /// Asks for an acknowledgement of what went, unless one is owed already.
+    pub fn ask(&mut self, outbox: &mut Outbox, conn: ConnId, now_ms: u64) {
+        if let Some(mut unacked) = self.unacked.take_if(|unacked| !unacked.is_asked()) {
+            self.say(outbox, conn, |out| unacked.ask(out, now_ms));
+            self.unacked = Some(unacked);
+        }
+    }
+
+    /// Lets `write` append a stanza. With a ticket it waits for its commit; without one it waits only behind what waits from the
+    /// same source: what a peer sees of one room or one account keeps its order, what others send does not wait. Without a connection it is kept for
+    /// the next one.
+    pub fn append(
+        &mut self,
+        outbox: &mut Outbox,
+        conn: Option<ConnId>,
+        place: Place,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if place.ticket.is_some() || self.held.iter().any(|held| held.precedes(place.source)) {
+            let mut bytes = Vec::new();
+            write(&mut bytes);
+            self.held.push_back(Held {
+                place,
+                bytes,
+                known: false,
+            });
+        } else {
+            self.put(outbox, conn, place, write);
+        }
+    }
+
+    fn put(
+        &mut self,
+        outbox: &mut Outbox,
+        conn: Option<ConnId>,
+        place: Place,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if self.ready.capacity() == 0 {
+            self.ready = outbox.spare();
+        }
+        let from = self.ready.len();
+        write(&mut self.ready);
+        if self.ready.len() == from {
+            return;
+        }
+        if let Some(conn) = conn.filter(|_| from == 0) {
+            outbox.push(Effect::Output(conn));
+        }
+        let Some(unacked) = &mut self.unacked else {
+            return;
+        };
+        unacked.add(outbox, &self.ready[from..], place.when, place.waiting);
+        match conn {
+            Some(_) => unacked.ask(&mut self.ready, place.when.mono_ms),
+            None => outbox.recycle(std::mem::take(&mut self.ready)),
+        }
+    }
+
+    /// Lets go what waited for commits up to `ticket`, and what waited only behind it; `gone` hears the number of each. Where the commit failed, what waited
+    /// for it is dropped and the answer is `false`: an acknowledgement that is not true must not be sent.
     pub fn release(
         &mut self,
         outbox: &mut Outbox,
-        conn: ConnId,
+        conn: Option<ConnId>,
         ticket: Ticket,
         fine: bool,
+        mut gone: impl FnMut(u64),
     ) -> bool {
         let mut truthful = true;
         let mut still = VecDeque::new();
         for held in std::mem::take(&mut self.held) {
             let waits_behind = still
                 .iter()
-                .any(|earlier: &Held| earlier.precedes(held.source));
-            if held.ticket > Some(ticket) || waits_behind {
+                .any(|earlier: &Held| earlier.precedes(held.place.source));
+            if held.place.ticket > Some(ticket) || waits_behind {
                 still.push_back(held);
-            } else if held.ticket.is_some() && !fine {
+            } else if held.place.ticket.is_some() && !fine {
                 truthful = false;
             } else {
-                self.append(outbox, conn, held.source, None, |out| {
+                gone(held.place.when.number);
+                self.put(outbox, conn, held.place, |out| {
                     out.extend_from_slice(&held.bytes)
                 });
+                if held.known {
+                    self.is_known(held.place.when.number);
+                }
             }
         }
         self.held = still;
@@ -153,8 +253,79 @@ impl OutQueue {
         std::mem::take(&mut self.ready)
     }
 
-    /// Forgets what waits for a commit: the connection ends without that acknowledgement.
-    pub fn forget_held(&mut self) {
-        self.held.clear();
+    /// Takes all but what may go now: what is kept where the connection ends.
+    pub fn part(&mut self) -> OutQueue {
+        OutQueue {
+            ready: Vec::new(),
+            held: std::mem::take(&mut self.held),
+            unacked: self.unacked.take(),
+        }
+    }
+
+    /// Goes on with what was kept of another connection: `reply` first, then everything that is not acknowledged, again.
+    pub fn go_on_with(
+        &mut self,
+        kept: OutQueue,
+        outbox: &mut Outbox,
+        conn: ConnId,
+        now_ms: u64,
+        reply: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.held = kept.held;
+        self.unacked = kept.unacked;
+        let mut unacked = self.unacked.take();
+        self.say(outbox, conn, |out| {
+            reply(out);
+            if let Some(unacked) = &mut unacked {
+                out.extend_from_slice(unacked.bytes());
+                unacked.answered();
+                if !unacked.is_empty() {
+                    unacked.ask(out, now_ms);
+                }
+            }
+        });
+        self.unacked = unacked;
+    }
+
+    /// Everything that did not reach the client for certain, nor another of its account, in the order of its sending.
+    pub fn into_stranded(self) -> impl Iterator<Item = Stranded> {
+        let sent = self.unacked.into_iter().flat_map(|unacked| {
+            let stranded = |(bytes, when, waiting): (&[u8], When, Option<OfflineKey>)| Stranded {
+                bytes: bytes.to_vec(),
+                when,
+                waiting,
+            };
+            unacked.stanzas().map(stranded).collect::<Vec<_>>()
+        });
+        let unknown = self.held.into_iter().filter(|held| !held.known);
+        let held = unknown.map(|held| Stranded {
+            bytes: held.bytes,
+            when: held.place.when,
+            waiting: held.place.waiting,
+        });
+        sent.chain(held)
+    }
+
+    /// Whether something of this number is on its way: see [`Unacked::holds`].
+    pub fn holds(&self, number: u64) -> bool {
+        let here = |held: &Held| held.place.when.number == number && held.place.waiting.is_none();
+        self.unacked().is_some_and(|unacked| unacked.holds(number)) || self.held.iter().any(here)
+    }
+
+    /// Another session of the account has got what has this number.
+    pub fn is_known(&mut self, number: u64) {
+        if let Some(unacked) = &mut self.unacked {
+            unacked.is_known(number);
+        }
+        for held in &mut self.held {
+            let place = &held.place;
+            held.known |= place.when.number == number && place.waiting.is_none();
+        }
+    }
+
+    /// The places in the store of what waits there until the client has acknowledged it.
+    pub fn waiting(&self) -> impl Iterator<Item = OfflineKey> {
+        let sent = self.unacked().into_iter().flat_map(Unacked::waiting);
+        sent.chain(self.held.iter().filter_map(|held| held.place.waiting))
     }
 }

@@ -1,17 +1,26 @@
 //! RFC 6121 section 8: who receives this stanza. The one place that chooses sessions for a message.
 
 use super::Engine;
+use super::content;
 use super::delivery::{Delivery, Worth};
-use super::feature::{Incoming, Reached, Step};
+use super::feature::{Incoming, Outgoing, Reached, Step};
 use super::session::SessionId;
-use crate::xml::Element;
-use crate::xml::{Splice, splice};
+use crate::xml::{Document, Element, Scope, Splice, Writer, splice, written};
+use crate::xmpp::stanza::StanzaType;
 use crate::xmpp::{Condition, Jid, Kind, MessageType, Stanza, StanzaError, ns};
 
 impl Engine {
     /// A message of one of our sessions (RFC 6121 §8).
     pub(super) fn message(&mut self, session: SessionId, stanza: &Stanza<'_>) {
-        if let Step::Done(_) = self.run_message_out(session, stanza) {
+        let mut outgoing = Outgoing {
+            stanza,
+            session,
+            archived: false,
+            append: std::mem::take(&mut self.appended_out),
+        };
+        let step = self.run_message_out(&mut outgoing);
+        self.appended_out = emptied(outgoing.append);
+        if let Step::Done(_) = step {
             return;
         }
         let outcome = match &stanza.to {
@@ -20,14 +29,20 @@ impl Engine {
                 let own = stanza.from.clone();
                 self.message_to_account(stanza, own.local().unwrap_or_default(), None)
             }
-            // RFC 6120 §10.4: no sessions with other servers.
-            Some(to) if !self.is_local(to) => Err(Condition::RemoteServerNotFound.into()),
+            Some(to) if !self.is_local(to) => match self.service_at(to) {
+                Some(service) => self.serve(service, session, stanza),
+                // RFC 6120 §10.4: no sessions with other servers.
+                None => Err(Condition::RemoteServerNotFound.into()),
+            },
             Some(to) => match to.local() {
                 Some(name) => self.message_to_account(stanza, name, to.resource()),
                 None => Err(Condition::ServiceUnavailable.into()),
             },
         };
         if let Err(error) = outcome {
+            if !stanza.stanza_type.is_error() {
+                self.run_refused(session, stanza, &error);
+            }
             self.refuse(session, stanza, error);
         }
     }
@@ -48,37 +63,90 @@ impl Engine {
                 None => return Err(Condition::ServiceUnavailable.into()),
             },
         };
+        // §8.5.3.1: exactly this resource, available or not.
+        let there = resource.and_then(|resource| self.session_at(name, resource));
+        let message_type = stanza.message_type().unwrap_or(Normal);
+        // What is not taken reaches no hook: it is neither kept nor copied.
+        if there.is_none() {
+            match message_type {
+                // §8.5.3.2.1: only a chat goes on as if it were for the bare JID.
+                Normal | Headline if resource.is_some() => {
+                    return Err(Condition::ServiceUnavailable.into());
+                }
+                // §8.5.2.1.1, §8.5.3.2.1: a room's message for a bare JID, or for who has left.
+                Groupchat => return Err(Condition::ServiceUnavailable.into()),
+                Chat | Normal | Headline | Error => {}
+            }
+        }
         let mut incoming = Incoming {
             stanza,
             account: name,
             id,
-            append: String::new(),
+            archived: false,
+            append: std::mem::take(&mut self.appended_in),
+            returned: false,
         };
-        if let Step::Done(_) = self.run_message_in(&mut incoming) {
+        let outcome = match self.run_message_in(&mut incoming) {
+            Step::Done(_) => Ok(()),
+            Step::Continue => self.deliver_message(&mut incoming, there),
+        };
+        self.appended_in = emptied(incoming.append);
+        outcome
+    }
+
+    /// Says something of this server's own, or of a service on it, to an account: a message like any other, so that hooks archive, copy and keep it. `say`
+    /// writes what stands in it; `at` names the one resource that gets it. An error says that nobody did, and nothing keeps it.
+    pub fn say_to_account(
+        &mut self,
+        from: &Jid<'_>,
+        name: &str,
+        at: Option<&str>,
+        message_type: MessageType,
+        say: impl FnOnce(&mut Writer<'_>),
+    ) -> Result<(), StanzaError> {
+        let to = self.bare_jid(name);
+        let id = self.random.id();
+        let text = written(|out| {
+            out.start("message")
+                .attr("to", to.as_str())
+                .attr("id", &id)
+                .attr_opt("type", message_type.name());
+            say(out);
+            out.end();
+        });
+        let message = Document::parse_within(text, Scope::of_default(ns::CLIENT))
+            .expect("what this server writes is XML");
+        let stanza = Stanza {
+            kind: Kind::Message,
+            stanza_type: StanzaType::Message(message_type),
+            from: Jid::from(from),
+            to: Some(Jid::from(&to)),
+            id: Some(id.as_str().into()),
+            lang: None,
+            xml: message.checked(),
+        };
+        self.message_to_account(&stanza, name, at)
+    }
+
+    /// Hands a message to the resource that it is for, or to those that take messages for the bare JID, or leaves it to who keeps it.
+    fn deliver_message(
+        &mut self,
+        incoming: &mut Incoming<'_, '_>,
+        there: Option<SessionId>,
+    ) -> Result<(), StanzaError> {
+        let (stanza, name) = (incoming.stanza, incoming.account);
+        if let Some(there) = there {
+            self.trace(|| format!("route: to that resource of {name}"));
+            self.forward(there, stanza, &incoming.append);
+            self.run_message_delivered(incoming, Reached::One(there));
+            self.note_copies(name);
             return Ok(());
         }
-        let message_type = stanza.message_type().unwrap_or(Normal);
-        if let Some(resource) = resource {
-            // §8.5.3.1: exactly this resource, available or not.
-            if let Some(there) = self.session_at(name, resource) {
-                self.trace(|| format!("route: to {name}/{resource}"));
-                self.forward(there, stanza, &incoming.append);
-                self.run_message_delivered(&incoming, Reached::One(there));
-                return Ok(());
-            }
-            // §8.5.3.2.1: only a chat goes on as if it were for the bare JID.
-            match message_type {
-                Chat => {}
-                Error => return Ok(()),
-                Normal | Groupchat | Headline => return Err(Condition::ServiceUnavailable.into()),
-            }
-        }
-        match message_type {
-            // §8.5.2.1.1: a room's message for a bare JID.
-            Groupchat => return Err(Condition::ServiceUnavailable.into()),
-            // §8.5.2.1.1: an error for a bare JID.
-            Error => return Ok(()),
-            Chat | Normal | Headline => {}
+        let message_type = stanza.message_type();
+        if message_type == Some(MessageType::Error) {
+            // §8.5.2.1.1, §8.5.3.2.1: an error for a bare JID, or for who has left.
+            self.run_message_delivered(incoming, Reached::Nobody);
+            return Ok(());
         }
         // §8.5.2.1.1: all resources of non-negative priority get it; which one a person looks at is not the server's guess.
         let mut reached = 0;
@@ -95,14 +163,21 @@ impl Engine {
             }
         }
         self.trace(|| format!("route: {reached} resources of {name}"));
-        if reached > 0 {
-            self.run_message_delivered(&incoming, Reached::Messageable);
+        let whom = match reached {
+            0 => Reached::Nobody,
+            _ => Reached::Messageable,
+        };
+        self.run_message_delivered(incoming, whom);
+        if reached > 0 && place > 1 {
+            self.note_copies(name);
         }
-        if reached > 0 || message_type == Headline {
+        if reached > 0 || message_type == Some(MessageType::Headline) {
             // §8.5.2.2.1: a headline that nobody sees is gone.
             return Ok(());
         }
-        match self.run_undelivered(&mut incoming) {
+        let step = self.run_undelivered(incoming);
+        self.note_kept(name);
+        match step {
             Step::Done(_) => Ok(()),
             Step::Continue => Err(Condition::ServiceUnavailable.into()),
         }
@@ -122,16 +197,25 @@ impl Engine {
         } else {
             Vec::new()
         };
-        let how = stamped(stanza, &forged, append);
-        let delivery = Delivery {
-            worth: Worth::of(stanza),
-            ..Delivery::of(stanza.from.bare())
-        };
+        self.forward_without(to, stanza, &forged, append);
+    }
+
+    /// Sends a stanza on as [`Engine::forward`] does, without these of its children.
+    pub fn forward_without<'s>(
+        &mut self,
+        to: SessionId,
+        stanza: &'s Stanza<'_>,
+        without: &'s [Element<'s>],
+        append: &'s str,
+    ) {
+        let how = stamped(stanza, without, append);
+        let delivery = Delivery::of(stanza.from.bare()).worth(Worth::of(stanza));
         self.deliver(to, delivery, |out| splice(out, stanza.xml, &how));
     }
 
     /// The children of a message that claim what only we may say: ids given (XEP-0359 §3) and delays noted (XEP-0203 §6) by this server or its
-    /// accounts. All of them, by the decoded name. That the sender's own client held a message back is for the sender to say.
+    /// accounts, copies (XEP-0280 §11) and results of archives (XEP-0313 §9): clients have taken those for their own server's word (HOLES 15). All of
+    /// them, by the decoded name. That the sender's own client held a message back is for the sender to say.
     pub fn forged<'s>(&self, stanza: &'s Stanza<'_>) -> Vec<Element<'s>> {
         let ours = |claim: Option<std::borrow::Cow<'_, str>>, but: &str| {
             claim.is_some_and(|jid| {
@@ -141,8 +225,10 @@ impl Engine {
         let sender = stanza.from.as_str();
         let forged = |child: &Element<'_>| match child.name() {
             "stanza-id" => child.is(ns::STANZA_ID, "stanza-id") && ours(child.attr("by"), ""),
+            // XEP-0490 §5.2.3: it was for this server.
+            "displayed" => child.is_in(ns::DISPLAYED),
             "delay" => child.is(ns::DELAY, "delay") && ours(child.attr("from"), sender),
-            _ => false,
+            _ => content::is_relayed(*child),
         };
         stanza.xml.root().children().filter(forged).collect()
     }
@@ -172,4 +258,10 @@ pub fn stamped<'s>(
         append,
         ..Splice::default()
     }
+}
+
+/// A buffer for the next message.
+fn emptied(mut buffer: String) -> String {
+    buffer.clear();
+    buffer
 }

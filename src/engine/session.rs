@@ -1,9 +1,15 @@
 //! A bound resource, and the user behind it.
 
+use super::acknowledgement::Managed;
+use super::archive::Shown;
 use super::blocklist::Blocklist;
 use super::caps::SessionCapabilities;
 use super::contacts::Contacts;
+use super::exchanges::Exchanges;
 use super::feature::Feature;
+use super::inactivity::Inactivity;
+use super::outbox::OutQueue;
+use super::preferences::Preferences;
 use super::{ConnId, Engine};
 use crate::store::{StoreError, UserId};
 use crate::xmpp::{BareJid, FullJid};
@@ -19,24 +25,36 @@ pub struct SessionId {
 /// What the server knows of a bound resource.
 pub struct Session {
     id: SessionId,
-    /// Where its bytes go.
-    pub conn: ConnId,
+    /// Where its bytes go; none while it waits for its client to come back.
+    pub conn: Option<ConnId>,
+    /// When its connection was lost, while it waits: by the wall clock, in milliseconds since 1970.
+    pub lost_ms: Option<u64>,
+    /// What is counted of its stream, where its client wants that.
+    pub(super) managed: Option<Box<Managed>>,
     /// Its address.
     pub jid: FullJid,
     /// Local part of its JID: the key of its user.
     pub user: Rc<str>,
     /// Its presence, once it sent one (RFC 6121 §4.2) and until it is unavailable.
     pub presence: Option<Presence>,
+    /// Number of what was handed to it last: see [`When`](super::unacked::When).
+    pub(super) last_number: u64,
     /// Whether it asked for the roster and so gets pushes (RFC 6121 §2.1.6: an interested resource).
     pub interested: bool,
     /// Whether it asked with a version, and so gets one with every push (RFC 6121 §2.6.3).
     pub versioned: bool,
     /// Whether it asked for the block list and so gets pushes (XEP-0191 §3.3).
     pub knows_blocklist: bool,
+    /// Whether it wants copies of what other resources send and receive (XEP-0280).
+    pub carbons: bool,
     /// Who got directed presence from it and must hear that it is gone (RFC 6121 §4.6.3), normalised.
     pub directed: Vec<Box<str>>,
     /// Whether more messages wait in the store until this one took its part of them.
     pub messages_wait: bool,
+    /// What it has seen of the messages that wait.
+    pub shown: Shown,
+    /// What waits for its client while nobody looks at it (XEP-0352); `None` while somebody does.
+    pub(super) inactive: Option<Box<Inactivity>>,
     /// What is known of what its client can.
     pub(super) capabilities: SessionCapabilities,
     /// What it said when it became unavailable, and is still unavailable.
@@ -68,6 +86,10 @@ pub struct User {
     pub contacts: Contacts,
     /// Whom the user blocks.
     pub blocklist: Blocklist,
+    /// What the user wants to have archived, where that was said.
+    pub archiving: Option<Box<Preferences>>,
+    /// What errors may answer; kept where there are copies (XEP-0280 §6.1).
+    pub exchanges: Option<Box<Exchanges>>,
 }
 
 /// Where a session that ends leaves its owner.
@@ -133,6 +155,7 @@ impl Engine {
             let name: Rc<str> = Rc::from(name);
             let contacts = Contacts::load(&self.store, account.id)?;
             let blocklist = Blocklist::load(&self.store, account.id)?;
+            let archiving = Preferences::load(&self.store, account.id)?;
             let jid = self.bare_jid(&name);
             self.users.insert(
                 name.clone(),
@@ -143,6 +166,8 @@ impl Engine {
                     sessions: Vec::new(),
                     contacts,
                     blocklist,
+                    archiving,
+                    exchanges: None,
                 },
             );
             self.passing.push(name);
@@ -187,15 +212,21 @@ impl Engine {
         let user = user.name.clone();
         self.sessions[id.index as usize] = Some(Session {
             id,
-            conn,
+            conn: Some(conn),
+            lost_ms: None,
+            managed: None,
             jid,
             user,
             presence: None,
+            last_number: 0,
             interested: false,
             versioned: false,
             knows_blocklist: false,
+            carbons: false,
             directed: Vec::new(),
             messages_wait: false,
+            shown: Shown::default(),
+            inactive: None,
             capabilities: SessionCapabilities::default(),
             farewell: None,
             since_ms,
@@ -203,31 +234,60 @@ impl Engine {
         Ok(Some(id))
     }
 
-    /// Ends a session: the features say goodbye for it, then it is gone.
-    pub(super) fn end_session(&mut self, id: SessionId, ending: Ending) {
-        if self.session(id).is_none() {
+    /// Ends a session: the features say goodbye for it, then it is gone, and what was on its way to it goes where it should.
+    pub(super) fn end_session(&mut self, id: SessionId, ending: Ending, queue: OutQueue) {
+        let Some(session) = self.session_mut(id) else {
             return;
-        }
+        };
+        // Nothing comes to it any more, not even what its end says.
+        session.conn = None;
         self.trace(|| format!("session ends: {ending:?}"));
         self.tell(|row: &Feature| row.ended, |engine, hook| hook(engine, id));
         let Some(session) = self.sessions[id.index as usize].take() else {
             return;
         };
         self.free_sessions.push(id);
-        if let Some(user) = self.users.get_mut(&session.user) {
-            user.sessions.retain(|other| *other != id);
-            if user.sessions.is_empty() {
-                self.passing.push(session.user);
-            }
+        let Some(user) = self.users.get_mut(&session.user) else {
+            return;
+        };
+        let account = user.id;
+        user.sessions.retain(|other| *other != id);
+        if user.sessions.is_empty() {
+            self.passing.push(session.user.clone());
         }
+        if let Some(managed) = &session.managed {
+            self.retire(managed, account);
+        }
+        self.return_stranded(&session, account, queue);
+    }
+
+    /// A user who has at least one session, by the local part of the JID.
+    pub fn online(&self, name: &str) -> Option<&User> {
+        self.loaded(name).filter(|user| !user.sessions.is_empty())
+    }
+
+    /// The same, to change.
+    pub fn online_mut(&mut self, name: &str) -> Option<&mut User> {
+        let user = self.users.get_mut(name)?;
+        Some(user).filter(|user| !user.sessions.is_empty())
+    }
+
+    /// A user who is in memory: with a session, or since [`Engine::user`] asked in this same entry.
+    pub fn loaded(&self, name: &str) -> Option<&User> {
+        self.users.get(name)
     }
 
     /// The user of this server behind an address, where somebody is connected.
     pub fn online_at(&self, jid: &BareJid) -> Option<&User> {
+        self.loaded_at(jid).filter(|user| !user.sessions.is_empty())
+    }
+
+    /// The user of this server behind an address who is in memory: see [`Engine::loaded`].
+    pub fn loaded_at(&self, jid: &BareJid) -> Option<&User> {
         let name = jid
             .local()
             .filter(|_| jid.domain() == &*self.config.domain)?;
-        self.users.get(name)
+        self.loaded(name)
     }
 
     /// The available resources behind an address, none where it is not of this server.
@@ -254,6 +314,12 @@ impl Engine {
         let mut sessions = self.sessions_of(name);
         sessions.retain(|id| self.session(*id).is_some_and(|session| session.interested));
         sessions
+    }
+}
+
+impl SessionId {
+    pub(super) fn index(self) -> usize {
+        self.index as usize
     }
 }
 

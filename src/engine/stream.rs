@@ -1,13 +1,12 @@
 //! An XML stream (RFC 6120 §4): opened, restarted, closed, timed, and the bytes that go out on it.
 
-use super::delivery::Delivery;
 use super::login::Login;
 use super::outbox::OutQueue;
 use super::session::{Ending, SessionId};
 use super::{ConnId, Continuation, Effect, Engine, Flow, Tls};
 use crate::limits;
+use crate::xml::Writer;
 use crate::xml::{Checked, Header, XmlError};
-use crate::xml::{Writer, written};
 use crate::xmpp::{Jid, StreamError, ns};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -20,6 +19,8 @@ pub struct Stream {
     pub peer: IpAddr,
     /// What TLS told, once it is up.
     pub tls: Option<Box<Tls>>,
+    /// Whether TLS came before everything else (XEP-0368).
+    pub direct_tls: bool,
     /// How far it is.
     pub stage: Stage,
     /// The language of its stanzas where they name none (RFC 6120 §4.7.4), unless it is the one of our own header.
@@ -27,15 +28,15 @@ pub struct Stream {
     pub(super) out: OutQueue,
     /// Whether our header of the present stream is out; an error needs one before it (RFC 6120 §4.9.1.2).
     header_sent: bool,
-    accepted_ms: u64,
-    heard_ms: u64,
+    pub(super) accepted_ms: u64,
+    pub(super) heard_ms: u64,
     /// Whether a ping is out that nothing answered yet.
-    pinged: bool,
+    pub(super) pinged: bool,
     /// Bytes that it may still send now; below zero it is not read.
-    credit: i64,
-    credit_ms: u64,
+    pub(super) credit: i64,
+    pub(super) credit_ms: u64,
     /// What is held back until this time: see [`Engine::after`].
-    delayed: Option<(u64, Continuation<()>)>,
+    pub(super) delayed: Option<(u64, Continuation<()>)>,
     /// Whether [`Flow::Pause`] was said and [`Effect::Resume`] is owed.
     pub(super) paused: Option<Paused>,
 }
@@ -107,6 +108,11 @@ impl Engine {
 
     /// Appends to a connection's queue what is no stanza: headers, features, SASL.
     pub fn send(&mut self, conn: ConnId, text: &str) {
+        self.send_with(conn, |out| out.extend_from_slice(text.as_bytes()));
+    }
+
+    /// The same for bytes that `write` appends.
+    pub(super) fn send_with(&mut self, conn: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
         let Engine {
             streams, outbox, ..
         } = self;
@@ -115,9 +121,7 @@ impl Engine {
             .and_then(Option::as_mut)
             .filter(|stream| stream.conn == conn && !matches!(stream.stage, Stage::Closed))
         {
-            stream.out.append(outbox, conn, 0, None, |out| {
-                out.extend_from_slice(text.as_bytes())
-            });
+            stream.out.say(outbox, conn, write);
         }
     }
 
@@ -129,6 +133,7 @@ impl Engine {
         self.streams[place] = Some(Stream {
             conn,
             peer,
+            direct_tls: tls.is_some(),
             tls: tls.map(Box::new),
             stage: Stage::Opening,
             lang: None,
@@ -276,16 +281,34 @@ impl Engine {
             .is_some()
             .then(|| self.streams[conn.index as usize].take())
             .flatten();
-        if let Some(Stage::Bound(session)) = stream.map(|stream| stream.stage) {
+        if let Some(mut stream) = stream
+            && let Stage::Bound(session) = stream.stage
+        {
             let who = self.session(session).map(|session| session.jid.to_string());
             log::info!("{} is gone: {why}", who.unwrap_or_default());
-            self.end_session(session, Ending::Lost);
+            self.lose(session, stream.out.part());
         }
         Flow::Close
     }
 
-    /// Ends a stream with an error (RFC 6120 §4.9.1).
+    /// Ends a stream with an error (RFC 6120 §4.9.1), and the session on it; but one whose client only was not heard in time is lost, as if its
+    /// connection were.
     pub fn end_stream(&mut self, conn: ConnId, error: StreamError, text: Option<&str>) -> Flow {
+        let ending = match error {
+            StreamError::ConnectionTimeout => Ending::Lost,
+            _ => Ending::Closed,
+        };
+        self.close_with(conn, error, text, ending)
+    }
+
+    /// Ends a stream with an error, and what becomes of its session.
+    pub(super) fn close_with(
+        &mut self,
+        conn: ConnId,
+        error: StreamError,
+        text: Option<&str>,
+        ending: Ending,
+    ) -> Flow {
         let Some(stream) = self.stream(conn) else {
             return Flow::Close;
         };
@@ -297,7 +320,7 @@ impl Engine {
         error.write(text, &mut Writer::new(&mut bytes));
         bytes.push_str("</stream:stream>");
         self.trace(|| format!("stream error {}", error.name()));
-        self.close_stream(conn, Ending::Closed, &bytes)
+        self.close_stream(conn, ending, &bytes)
     }
 
     fn close_stream(&mut self, conn: ConnId, ending: Ending, farewell: &str) -> Flow {
@@ -307,7 +330,7 @@ impl Engine {
         if matches!(stream.stage, Stage::Closed) {
             return Flow::Close;
         }
-        stream.out.forget_held();
+        let queue = stream.out.part();
         self.send(conn, farewell);
         self.outbox.push(Effect::Close(conn));
         let Some(stream) = self.stream_mut(conn) else {
@@ -316,163 +339,40 @@ impl Engine {
         // From here on nothing goes out any more, not even what the end of the session says.
         let stage = std::mem::replace(&mut stream.stage, Stage::Closed);
         if let Stage::Bound(session) = stage {
-            self.end_session(session, ending);
+            match ending {
+                Ending::Closed => self.end_session(session, ending, queue),
+                Ending::Lost => self.lose(session, queue),
+            }
         }
         Flow::Close
-    }
-
-    /// What a second brings: late logins end, silent peers are pinged, the paused go on.
-    pub(super) fn tick(&mut self) -> Flow {
-        let now = self.now.mono_ms;
-        self.throttle.tick(now);
-        let rate = u64::from(self.config.limits.stanza_rate);
-        let mut due = Vec::new();
-        for stream in self.streams.iter_mut().flatten() {
-            if let Some(chore) = stream.chore(now, rate) {
-                due.push((stream.conn, chore));
-            }
-        }
-        for (conn, chore) in due {
-            match chore {
-                Chore::Resume => self.resume(conn, false),
-                Chore::Due(then) => then(self, ()),
-                Chore::Ping(session) => self.ping(conn, session),
-                Chore::Late(text) => {
-                    self.end_stream(conn, StreamError::ConnectionTimeout, Some(text));
-                }
-            }
-        }
-        self.tell(|row| row.tick, |engine, hook| hook(engine));
-        if self.stop_ms.take_if(|due| *due <= now).is_some() {
-            self.outbox.push(Effect::Stop);
-        }
-        Flow::Continue
-    }
-
-    /// Goes on reading a connection that was paused.
-    pub(super) fn resume(&mut self, conn: ConnId, restart: bool) {
-        if let Some(stream) = self.stream_mut(conn) {
-            stream.paused = None;
-            self.outbox.push(Effect::Resume { conn, restart });
-        }
-    }
-
-    /// Does `then` in so many milliseconds, rounded up to the next tick; until then the connection is not read. Without a wait it is done at once.
-    pub fn after(
-        &mut self,
-        conn: ConnId,
-        wait_ms: u64,
-        then: impl FnOnce(&mut Engine) -> Flow + 'static,
-    ) -> Flow {
-        if wait_ms == 0 {
-            return then(self);
-        }
-        let due = self.now.mono_ms + wait_ms;
-        let Some(stream) = self.stream_mut(conn) else {
-            return Flow::Close;
-        };
-        stream.paused = Some(Paused::Waits);
-        stream.delayed = Some((
-            due,
-            Box::new(move |engine: &mut Engine, ()| {
-                let flow = then(engine);
-                engine.go_on(conn, flow);
-            }),
-        ));
-        self.trace(|| format!("held back for {wait_ms} ms"));
-        Flow::Pause
-    }
-
-    /// Goes on with a connection that was paused, as what it waited for decided.
-    pub(super) fn go_on(&mut self, conn: ConnId, flow: Flow) {
-        if matches!(flow, Flow::Restart | Flow::Continue) {
-            self.resume(conn, flow == Flow::Restart);
-        }
-    }
-
-    /// XEP-0199 §4.1: is somebody there?
-    fn ping(&mut self, conn: ConnId, session: SessionId) {
-        let Some(to) = self.session(session).map(|session| session.jid.clone()) else {
-            return;
-        };
-        let id = self.random.id();
-        let text = written(|out| {
-            out.start("iq")
-                .attr("from", &self.config.domain)
-                .attr("to", to.as_str())
-                .attr("id", &id)
-                .attr("type", "get");
-            out.start("ping").attr("xmlns", ns::PING).end();
-            out.end();
-            if let Some(stream) = self.stream_mut(conn) {
-                stream.pinged = true;
-            }
-        });
-        let domain = self.config.domain.clone();
-        self.deliver(session, Delivery::of(&domain), |out| {
-            out.extend_from_slice(text.as_bytes())
-        });
     }
 
     /// RFC 6120 §4.9.3.20: everybody is told, then the shell leaves.
     pub(super) fn shutdown(&mut self) -> Flow {
         self.stopping = true;
+        self.tell(|row| row.stopping, |engine, hook| hook(engine));
         let all: Vec<ConnId> = self.streams().map(|stream| stream.conn).collect();
         for conn in all {
             self.end_stream(conn, StreamError::SystemShutdown, None);
         }
+        self.end_all_waiting();
         self.keep_departures();
         Flow::Continue
     }
 }
 
-/// What a stream needs at a tick.
-enum Chore {
-    Resume,
-    Due(Continuation<()>),
-    Ping(SessionId),
-    Late(&'static str),
-}
-
 impl Stream {
-    fn chore(&mut self, now: u64, rate: u64) -> Option<Chore> {
-        if let Stage::Closed = self.stage {
-            return None;
-        }
-        if let Some((_, then)) = self.delayed.take_if(|(due, _)| *due <= now) {
-            return Some(Chore::Due(then));
-        }
-        if self.paused == Some(Paused::Rate) {
-            self.refill(now, rate);
-            return (self.credit >= 0 || rate == 0).then_some(Chore::Resume);
-        }
-        match self.stage {
-            Stage::Opening | Stage::Negotiating(_) => (now - self.accepted_ms > limits::LOGIN_MS)
-                .then_some(Chore::Late("the login took too long")),
-            Stage::Bound(session) => {
-                let silent = now - self.heard_ms;
-                if silent > limits::SILENT_MS + limits::PING_ANSWER_MS && self.pinged {
-                    Some(Chore::Late("no answer to a ping"))
-                } else {
-                    (silent > limits::SILENT_MS && !self.pinged).then_some(Chore::Ping(session))
-                }
-            }
-            Stage::Closed => None,
-        }
-    }
-
     /// The peer sends a header next, and gets another one of ours.
     pub(super) fn begin_anew(&mut self) {
         self.header_sent = false;
     }
 
-    fn refill(&mut self, now: u64, rate: u64) {
-        let earned = now.saturating_sub(self.credit_ms).saturating_mul(rate) / 1000;
-        self.credit = self
-            .credit
-            .saturating_add(earned as i64)
-            .min(limits::STANZA_BURST_BYTES);
-        self.credit_ms = now;
+    /// Local part of the account that has logged in, until a resource is bound.
+    pub(super) fn account(&self) -> Option<&str> {
+        match &self.stage {
+            Stage::Negotiating(login) => login.account.as_deref(),
+            _ => None,
+        }
     }
 }
 

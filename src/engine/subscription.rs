@@ -3,7 +3,7 @@
 //! Appendix A's nine states are four independent facts of a contact: `to`, `from`, pending out (`ask`) and pending in.
 
 use super::contacts::Contact;
-use super::delivery::Delivery;
+use super::delivery::{Change, Delivery};
 use super::session::{SessionId, write_presence_to};
 use super::{Engine, session};
 use crate::limits;
@@ -43,6 +43,10 @@ impl Engine {
                 false => user.contacts.put(item),
             }
         }
+        self.tell(
+            |row| row.contact_changed,
+            |engine, hook| hook(engine, name, &item.jid),
+        );
         Ok(())
     }
 
@@ -122,7 +126,7 @@ impl Engine {
         let is_versioned =
             |id: &SessionId| self.session(*id).is_some_and(|session| session.versioned);
         let version = match interested.iter().any(is_versioned) {
-            true => self.roster(name).map(|items| roster_version(&items)).ok(),
+            true => self.roster_version(name).ok(),
             false => None,
         };
         let ticket = self.ticket();
@@ -346,9 +350,9 @@ impl Engine {
             let Some(session) = self.session(from) else {
                 continue;
             };
-            let xml = match (&session.presence, available) {
-                (Some(presence), true) => presence.xml.clone(),
-                _ => session::unavailable(&session.jid),
+            let (xml, change) = match (&session.presence, available) {
+                (Some(presence), true) => (presence.xml.clone(), Change::Stays),
+                _ => (session::unavailable(&session.jid), Change::Goes),
             };
             let of = session.jid.clone();
             for to in self.available_of(there) {
@@ -358,12 +362,16 @@ impl Engine {
                 }
                 let delivery = Delivery::of(bare.as_str())
                     .behind(Some(ticket))
-                    .presence(of.as_str());
+                    .presence(of.as_str(), change);
                 self.deliver(to, delivery, |out| {
                     write_presence_to(&xml, contact.as_str(), out)
                 });
             }
         }
+        self.tell(
+            |row| row.presence_shown,
+            |engine, hook| hook(engine, name, contact, available),
+        );
     }
 
     /// Whether an account and a contact are apart: one blocks the other (XEP-0191).
@@ -509,17 +517,6 @@ pub fn write_item(item: &RosterItem, out: &mut Writer<'_>) {
         out.leaf("group", group);
     }
     out.end();
-}
-
-/// The version of a contact list (RFC 6121 §2.6): what it says, hashed. So nothing has to be counted or kept, and it holds over restarts and restored
-/// backups.
-pub fn roster_version(items: &[RosterItem]) -> String {
-    use base64::Engine as _;
-    let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
-    for item in items {
-        hash.update(written(|out| write_item(item, out)).as_bytes());
-    }
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&hash.finish().as_ref()[..12])
 }
 
 /// A presence that has neither `from` nor `to`, with both.

@@ -13,7 +13,7 @@ impl Engine {
         if self.user(account)?.is_none() {
             return Ok(false);
         }
-        let user = self.online(account);
+        let user = self.loaded(account);
         Ok(user.is_some_and(|user| user.jid.as_str() == who || self.lets_see(user, who)))
     }
 

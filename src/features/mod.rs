@@ -4,23 +4,33 @@
 
 pub mod administration;
 pub mod announce;
+pub mod archive;
+pub mod avatars;
 pub mod blocking;
+pub mod bookmarks;
 pub mod caps;
+pub mod carbons;
+pub mod client_state;
 pub mod commands;
 pub mod contact;
 pub mod core;
 pub mod disco;
+pub mod displayed;
 pub mod last;
 pub mod limits;
+pub mod muc;
 pub mod offline;
 pub mod ping;
 pub mod presence;
 pub mod private;
+pub mod pubsub;
 pub mod register;
 pub mod reporting;
+pub mod retraction;
 pub mod roster;
 pub mod search;
 pub mod session;
+pub mod stream_management;
 pub mod subscription;
 pub mod time;
 pub mod vcard;
@@ -39,13 +49,34 @@ pub static ALL: &[Feature] = &[
     limits::FEATURE,
     register::FEATURE,
     session::FEATURE,
+    stream_management::FEATURE,
     roster::FEATURE,
     blocking::FEATURE,
     reporting::FEATURE,
     subscription::FEATURE,
     last::FEATURE,
     caps::FEATURE,
+    muc::FEATURE,
+    muc::SELF_PING,
+    muc::OCCUPANT_ID,
+    muc::MODERATION,
+    muc::HATS,
+    muc::VERSIONS,
+    muc::AVATARS,
+    muc::TOKENS,
+    muc::SLOW_MODE,
+    muc::ACTIVITY,
+    muc::SEARCH,
+    muc::MENTIONS,
     presence::FEATURE,
+    archive::FEATURE,
+    archive::PREFERENCES,
+    archive::RESULT_SETS,
+    archive::STANZA_IDS,
+    archive::HINTS,
+    retraction::FEATURE,
+    carbons::FEATURE,
+    client_state::FEATURE,
     offline::FEATURE,
     announce::FEATURE,
     disco::FEATURE,
@@ -55,8 +86,18 @@ pub static ALL: &[Feature] = &[
     core::DATA_FORMS,
     contact::FEATURE,
     private::FEATURE,
+    pubsub::PUBSUB,
+    pubsub::PEP,
+    pubsub::PRIVATE_DATA,
+    pubsub::NICKNAME,
+    bookmarks::FEATURE,
+    bookmarks::LEGACY,
+    displayed::FEATURE,
     vcard::FEATURE,
     vcard::VCARD4,
+    avatars::AVATARS,
+    avatars::VCARD_AVATARS,
+    avatars::CONVERSION,
     search::FEATURE,
     version::FEATURE,
     ping::FEATURE,

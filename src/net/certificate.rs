@@ -38,10 +38,13 @@ pub const RENEW_DAYS: u64 = 30;
 /// Makes or reads the local CA and its leaf for `domain` in `directory`; `now` is in seconds since 1970.
 pub fn local(directory: &Path, domain: &str, now: u64) -> Result<Loaded, String> {
     let domain = ascii(domain);
+    // Its own name must be on the disk too, or a power cut takes the authority that clients were given.
+    let parent = directory.parent().unwrap_or(directory);
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)
+        .and_then(|()| fs::File::open(parent)?.sync_all())
         .map_err(|error| {
             format!(
                 "cannot make {}: {error}; the data directory must be writable for this user",

@@ -4,6 +4,7 @@ use super::connection::Connection;
 use super::lines::Refusal;
 use super::shell::Shell;
 use super::socket::Socket;
+use crate::config::Listen;
 use crate::limits;
 use async_io::{Async, Timer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -52,6 +53,30 @@ impl Listener {
             io::ErrorKind::AddrNotAvailable => format!("cannot listen on {address}: this machine has no such address; see the [listen] section of snug.toml"),
             io::ErrorKind::PermissionDenied => format!("cannot listen on {address}: ports below 1024 need a right that snug does not have; choose another in the [listen] section of snug.toml"),
             _ => format!("cannot listen on {address}: {error}; see the [listen] section of snug.toml"),
+        })
+    }
+
+    /// Takes over a socket that listens already. Which kind of port it is, the configuration says by its number.
+    pub fn take(socket: TcpListener, listen: &Listen) -> Result<Listener, String> {
+        let address = socket.local_addr().map_err(|error| {
+            format!("a socket from systemd is no TCP port ({error}); name only ports in ListenStream= of snug.socket")
+        })?;
+        let names =
+            |addresses: &[SocketAddr]| addresses.iter().any(|named| named.port() == address.port());
+        let direct = names(&listen.c2s_tls);
+        if !direct && !names(&listen.c2s) {
+            return Err(format!(
+                "systemd handed over port {}, which snug.toml does not have; name it in listen.c2s (STARTTLS) or listen.c2s_tls (direct TLS), or take it out of snug.socket",
+                address.port()
+            ));
+        }
+        let socket = Async::new(socket).map_err(|error| {
+            format!("cannot serve {address}, which systemd handed over: {error}")
+        })?;
+        Ok(Listener {
+            socket,
+            direct,
+            address,
         })
     }
 

@@ -9,6 +9,7 @@ mod der;
 mod lines;
 mod listener;
 pub mod log;
+mod memory;
 mod punycode;
 mod shell;
 mod signals;
@@ -18,7 +19,7 @@ mod threads;
 pub mod tls;
 mod turns;
 
-use crate::config::Config;
+use crate::config::{Config, INSTALLED_DATA};
 use crate::engine::{Engine, Input, Moment, Trace};
 use crate::limits;
 use crate::store::Store;
@@ -30,6 +31,8 @@ use lines::Lines;
 use listener::Listener;
 use shell::Shell;
 use smol::LocalExecutor;
+use std::io::Write;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use systemd::Watchdog;
@@ -48,8 +51,14 @@ pub type Build = fn(Config, Store, Moment, Option<Trace>) -> Engine;
 pub fn run(config: Config, options: RunOptions, build: Build) -> Result<(), String> {
     let started = Instant::now();
     report_panics();
+    memory::give_back_big_blocks();
     let files = listener::raise_file_limit();
-    let store = Store::open(&config.data).map_err(|error| error.to_string())?;
+    threads::use_small_pages();
+    let store = match config.archive.enabled {
+        true => Store::open(&config.data),
+        false => Store::open_without_archive(&config.data),
+    }
+    .map_err(|error| error.to_string())?;
     for notice in store.notices() {
         ::log::warn!("{notice}");
     }
@@ -58,7 +67,7 @@ pub fn run(config: Config, options: RunOptions, build: Build) -> Result<(), Stri
     let (security, authority) = security(&config, now.wall_ms / 1000)?;
     let listeners = open_listeners(&config)?;
     let control = ControlSocket::open(&config.data)?;
-    let (threads, answers, storing) = threads::start(store.committer())?;
+    let (threads, answers, disk) = threads::start(store.committer(), store.archive_reader())?;
     let mut signals = signals::open()?;
     let data = config.data.clone();
     if first {
@@ -99,6 +108,8 @@ pub fn run(config: Config, options: RunOptions, build: Build) -> Result<(), Stri
         }
     };
     executor.spawn(hear).detach();
+    // What is to be done from time to time is also done now: a new server makes its archive before anybody comes.
+    shell.tick();
     executor.spawn(tick(shell.clone())).detach();
     systemd::ready();
 
@@ -127,20 +138,24 @@ pub fn run(config: Config, options: RunOptions, build: Build) -> Result<(), Stri
             ::log::warn!("did not wait for everybody to hang up");
         }
     }));
-    // The tasks hold the shell, and the shell the storage thread's queue: that thread ends when it has done everything.
+    // The tasks hold the shell, and the shell the queues of the disk's threads: these end when they have done everything.
     drop(executor);
     let shell = Rc::into_inner(shell).ok_or("a task outlived the server; please report this")?;
     let committed = shell.engine.borrow().store.commit();
     drop(shell);
-    let stored = storing.join();
+    let ended: Vec<_> = disk.into_iter().map(|thread| thread.join()).collect();
     committed.map_err(|error| {
         format!(
             "{}: what was written last could not be put on the disk: {error}",
             data.display()
         )
     })?;
-    stored
-        .map_err(|_| "the storage thread failed; please report the line before this one".to_owned())
+    match ended.iter().all(|ended| ended.is_ok()) {
+        true => Ok(()),
+        false => {
+            Err("a thread of the store failed; please report the line before this one".to_owned())
+        }
+    }
 }
 
 /// The operator's certificate or the local CA's, with their notices in the log, and the CA's fingerprint.
@@ -156,18 +171,25 @@ fn security(config: &Config, now: u64) -> Result<(Security, Option<String>), Str
     Ok((Security::new(loaded)?, authority))
 }
 
+/// What systemd handed over, and every other port that the configuration names.
 fn open_listeners(config: &Config) -> Result<Vec<Listener>, String> {
-    let starttls = config
-        .listen
-        .c2s
+    let mut listeners = systemd::sockets()?
+        .into_iter()
+        .map(|socket| Listener::take(socket, &config.listen))
+        .collect::<Result<Vec<_>, _>>()?;
+    let handed: Vec<u16> = listeners
         .iter()
-        .map(|address| Listener::open(*address, false));
-    let direct = config
-        .listen
-        .c2s_tls
-        .iter()
-        .map(|address| Listener::open(*address, true));
-    starttls.chain(direct).collect()
+        .map(|listener| listener.address.port())
+        .collect();
+    for (addresses, direct) in [(&config.listen.c2s, false), (&config.listen.c2s_tls, true)] {
+        for address in addresses {
+            // Port 0, any that is free, is nobody's.
+            if address.port() == 0 || !handed.contains(&address.port()) {
+                listeners.push(Listener::open(*address, direct)?);
+            }
+        }
+    }
+    Ok(listeners)
 }
 
 /// What a first start says: where, whom to trust, what to type next.
@@ -177,19 +199,25 @@ fn welcome(config: &Config, listeners: &[Listener], authority: Option<&str>) {
         .map(|listener| listener.address.to_string())
         .collect::<Vec<_>>()
         .join(" and ");
-    let usual = crate::config::data_directory(None, |name| std::env::var_os(name));
+    let usual = crate::config::data_directory(None, Path::new(INSTALLED_DATA), |name| {
+        std::env::var_os(name)
+    });
     let place = if usual.as_ref() == Ok(&config.data) {
         String::new()
     } else {
         format!(" --data {}", config.data.display())
     };
-    println!("snug serves {} on {ports}.", config.domain);
+    let mut told = format!("snug serves {} on {ports}.\n", config.domain);
     if let Some(fingerprint) = authority {
-        println!("Its certificate authority has the SHA-256 fingerprint\n  {fingerprint}");
+        told.push_str(&format!(
+            "Its certificate authority has the SHA-256 fingerprint\n  {fingerprint}\n"
+        ));
     }
-    println!(
-        "Make an account, and give every client the authority:\n  snug user add NAME{place}\n  snug cert ca{place} > snug-ca.pem"
-    );
+    told.push_str(&format!(
+        "Make an account, and give every client the authority:\n  snug user add NAME{place}\n  snug cert ca{place} > snug-ca.pem\n"
+    ));
+    // Who started it may have left; that is no reason not to serve.
+    let _ = std::io::stdout().write_all(told.as_bytes());
 }
 
 /// The one clock of all deadlines. Writes nothing while nothing happens.

@@ -173,6 +173,7 @@ impl Shell {
                     password,
                     keys,
                 } => self.threads.derive(job, password, keys),
+                Effect::Read { job, request } => self.threads.read(job, request),
                 Effect::Reply { call, line } => {
                     if let Some(answer) = self.calls.borrow_mut().remove(&call) {
                         // There is room for the one answer; without a receiver nobody wants it.

@@ -1,13 +1,28 @@
-//! What systemd is told, where it started the server (sd_notify(3)); elsewhere these do nothing.
+//! What systemd is told, where it started the server (sd_notify(3)), and the sockets that it hands over (sd_listen_fds(3)); elsewhere these do nothing.
 
 use sd_notify::NotifyState;
 use std::cell::Cell;
+use std::net::TcpListener;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// The watchdog, as often as systemd wants to hear from it.
 pub struct Watchdog {
     interval: Option<Duration>,
     last: Cell<Instant>,
+}
+
+/// The sockets that systemd listened on before it started the server (`snug.socket`). To be asked once.
+pub fn sockets() -> Result<Vec<TcpListener>, String> {
+    let handed = sd_notify::listen_fds()
+        .map_err(|error| format!("the sockets from systemd cannot be taken: {error}"))?;
+    Ok(handed
+        .map(|number| {
+            // SAFETY: systemd opened these for this process (the variable LISTEN_PID names it), nothing else here knows of them, and nobody asks twice.
+            let socket = unsafe { OwnedFd::from_raw_fd(number) };
+            TcpListener::from(socket)
+        })
+        .collect())
 }
 
 /// Everything listens.

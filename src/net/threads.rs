@@ -1,9 +1,13 @@
 //! What would hold up the only thread: the disk, and keys that are slow to derive by design.
+//!
+//! The disk has two threads: storage, for commits and what belongs to them, and reading, for the archive. Opening an old volume takes its time, and no commit
+//! waits for it.
 
 use crate::auth::{Hash, ScramKeys, Secret};
 use crate::engine::Input;
 use crate::limits;
-use crate::store::{Committer, StoreError, Ticket};
+use crate::store::archive::{self, Request};
+use crate::store::{ArchiveReader, Committer, StoreError, Ticket};
 use smol::channel::{Receiver, Sender, unbounded};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,11 +18,15 @@ use std::time::{Duration, Instant};
 /// The threads, as the shell sees them.
 pub struct Threads {
     storage: mpsc::Sender<Chore>,
+    reading: mpsc::Sender<Read>,
     derive: Sender<Derivation>,
     committer: Committer,
     recovered: Cell<Instant>,
     backed_up: Cell<Instant>,
 }
+
+/// The threads, what they have done, and those of the disk, to be joined.
+pub type Started = (Threads, Receiver<Answer>, [JoinHandle<()>; 2]);
 
 /// What a thread has done.
 pub enum Answer {
@@ -29,6 +37,11 @@ pub enum Answer {
     },
     /// The keys of a job.
     Derived { job: u64, keys: Vec<ScramKeys> },
+    /// What the archive answers.
+    Read {
+        job: u64,
+        answer: Result<archive::Answer, StoreError>,
+    },
 }
 
 impl From<Answer> for Input<'_> {
@@ -36,6 +49,7 @@ impl From<Answer> for Input<'_> {
         match answer {
             Answer::Committed { ticket, result } => Input::Committed { ticket, result },
             Answer::Derived { job, keys } => Input::Derived { job, keys },
+            Answer::Read { job, answer } => Input::Read { job, answer },
         }
     }
 }
@@ -44,6 +58,11 @@ enum Chore {
     Commit { ticket: Ticket },
     Recover,
     Backup,
+}
+
+struct Read {
+    job: u64,
+    request: Request,
 }
 
 struct Derivation {
@@ -57,10 +76,11 @@ const RECOVERY_INTERVAL: Duration = Duration::from_secs(5);
 /// Between two backups; one without changes writes nothing.
 const BACKUP_INTERVAL: Duration = Duration::from_secs(limits::BACKUP_INTERVAL_HOURS * 60 * 60);
 
-/// Starts the threads. What they have done comes through the receiver; the storage thread ends when [`Threads`] is dropped and everything is done.
-pub fn start(committer: Committer) -> Result<(Threads, Receiver<Answer>, JoinHandle<()>), String> {
+/// Starts the threads. What they have done comes through the receiver; those of the disk end when [`Threads`] is dropped and everything is done.
+pub fn start(committer: Committer, reader: ArchiveReader) -> Result<Started, String> {
     let (answers, receiver) = unbounded();
     let (storage, chores) = mpsc::channel();
+    let (reading, reads) = mpsc::channel();
     let (derive, derivations) = unbounded::<Derivation>();
     let cannot = |error: std::io::Error| format!("cannot start a thread: {error}");
     for _ in 0..limits::DERIVE_THREADS {
@@ -78,6 +98,12 @@ pub fn start(committer: Committer) -> Result<(Threads, Receiver<Answer>, JoinHan
             .spawn(work)
             .map_err(cannot)?;
     }
+    let shown = answers.clone();
+    let read_all = move || read(reader, &reads, &shown);
+    let reader = thread::Builder::new()
+        .name("reading".to_owned())
+        .spawn(read_all)
+        .map_err(cannot)?;
     let on_disk = committer.clone();
     let work = move || {
         while let Ok(first) = chores.recv() {
@@ -91,12 +117,19 @@ pub fn start(committer: Committer) -> Result<(Threads, Receiver<Answer>, JoinHan
     let now = Instant::now();
     let threads = Threads {
         storage,
+        reading,
         derive,
         committer,
         recovered: Cell::new(now),
         backed_up: Cell::new(now),
     };
-    Ok((threads, receiver, storing))
+    Ok((threads, receiver, [storing, reader]))
+}
+
+/// Asks for pages of the usual size. Where the kernel puts huge ones under every big allocation, as Debian's for ARM does, what sled reserves and
+/// never touches is in RAM: 33 MB for an idle server where 7 do. A kernel that knows no huge pages refuses, and has none.
+pub fn use_small_pages() {
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 impl Threads {
@@ -113,6 +146,12 @@ impl Threads {
             password,
             keys,
         });
+    }
+
+    /// Asks the archive.
+    pub fn read(&self, job: u64, request: Request) {
+        // The reading thread ends after this sender only.
+        let _ = self.reading.send(Read { job, request });
     }
 
     /// Looks after the store: once a second, without a system call while it is well.
@@ -176,6 +215,39 @@ fn store(
                 Err(error) => log::error!("no backup of the store was written: {error}"),
             },
         }
+    }
+}
+
+/// Between two looks at volumes that nobody reads in any more.
+const TEND_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Answers what the archive is asked, one after the other.
+fn read(mut reader: ArchiveReader, reads: &mpsc::Receiver<Read>, answers: &Sender<Answer>) {
+    loop {
+        let next = match reader.has_open() {
+            // A thread with nothing to close sleeps.
+            false => reads
+                .recv()
+                .map_err(|_| mpsc::RecvTimeoutError::Disconnected),
+            true => reads.recv_timeout(TEND_INTERVAL),
+        };
+        match next {
+            Ok(Read { job, request }) => {
+                let answer = catch_unwind(AssertUnwindSafe(|| reader.answer(request)))
+                    .unwrap_or_else(|_| {
+                        Err(StoreError::Broken(
+                            "the archive failed while reading".to_owned(),
+                        ))
+                    });
+                // Without a receiver the server is gone, and who asked with it.
+                if answers.send_blocking(Answer::Read { job, answer }).is_err() {
+                    return;
+                }
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        }
+        reader.tend();
     }
 }
 
