@@ -35,13 +35,18 @@ fn keep(engine: &mut Engine, incoming: &mut Incoming<'_, '_>) -> Step {
         return Step::Done(why);
     }
     let mut delay = std::mem::take(&mut incoming.append);
-    Writer::new(&mut delay)
-        .start("delay")
-        .attr("xmlns", ns::DELAY)
-        .attr("from", &engine.config.domain)
-        .attr("stamp", &time::format(engine.now.wall_ms))
-        .end();
-    let forged = engine.forged(stanza);
+    if !incoming.returned {
+        Writer::new(&mut delay)
+            .start("delay")
+            .attr("xmlns", ns::DELAY)
+            .attr("from", &engine.config.domain)
+            .attr("stamp", &time::format(engine.now.wall_ms))
+            .end();
+    }
+    let forged = match incoming.returned {
+        true => Vec::new(),
+        false => engine.forged(stanza),
+    };
     let mut xml = Vec::with_capacity(stanza.xml.text().len() + delay.len() + 64);
     splice(&mut xml, stanza.xml, &stamped(stanza, &forged, &delay));
     let xml = String::from_utf8(xml).expect("a checked stanza is text");
@@ -50,6 +55,12 @@ fn keep(engine: &mut Engine, incoming: &mut Incoming<'_, '_>) -> Step {
         .push_offline(incoming.id, engine.now.wall_ms, &xml)
     {
         Ok(_) => Step::Done("kept until the account is there again"),
+        // It is not lost, and its sender must not hear that it is.
+        Err(StoreError::QueueFull | StoreError::Full | StoreError::TooLong)
+            if incoming.archived =>
+        {
+            Step::Done("it waits in the archive alone")
+        }
         // XEP-0160 §3: the sender hears that nobody will read it.
         Err(StoreError::QueueFull | StoreError::Full | StoreError::TooLong) => Step::Continue,
         Err(error) => {
@@ -57,7 +68,10 @@ fn keep(engine: &mut Engine, incoming: &mut Incoming<'_, '_>) -> Step {
                 "a message for {} could not be kept: {error}",
                 incoming.account
             );
-            Step::Continue
+            match incoming.archived {
+                true => Step::Done("it waits in the archive alone"),
+                false => Step::Continue,
+            }
         }
     }
 }
@@ -76,8 +90,8 @@ fn is_passing(incoming: &Incoming<'_, '_>) -> Option<&'static str> {
     content::is_typing(root).then_some("a chat state alone is not kept")
 }
 
-/// XEP-0160 §2: the first resource that takes messages gets what waits, in order; then it is forgotten. A part at a time: what would not fit
-/// into the way to a slow client stays safe until there is room.
+/// XEP-0160 §2: the first resource that takes messages gets what waits, in order; then it is forgotten: where the client acknowledges what it gets
+/// (XEP-0198), not before it has. A part at a time: what would not fit into the way to a slow client stays safe until there is room.
 fn hand_over(engine: &mut Engine, session: SessionId) {
     let Some((id, bare)) = engine
         .user_of(session)
@@ -94,29 +108,59 @@ fn hand_over(engine: &mut Engine, session: SessionId) {
     };
     if let Some(state) = engine.session_mut(session) {
         state.messages_wait = more;
+        if !more {
+            state.shown = Default::default();
+        }
     }
 }
 
 /// Whether there was something, so that more may wait behind it.
 fn hand_over_part(engine: &mut Engine, session: SessionId, id: UserId) -> Result<bool, StoreError> {
-    let part = engine
-        .store
-        .offline_from(id, None, limits::OFFLINE_PART_BYTES)?;
-    let Some((last, _, _)) = part.last() else {
+    let Some(name) = engine.session(session).map(|session| session.user.clone()) else {
         return Ok(false);
     };
-    engine.trace(|| format!("offline: {} messages", part.len()));
-    for (_, _, xml) in &part {
-        if is_from_blocked(engine, session, xml) {
-            engine.trace(|| "offline: one is from somebody blocked since".to_owned());
-            continue;
+    // What another resource got and may still acknowledge is its own.
+    let in_hand = engine.in_hand(&name);
+    let acknowledges = engine.is_managed(session);
+    let one_by_one = acknowledges || !in_hand.is_empty();
+    let mut after = None;
+    loop {
+        let part = engine
+            .store
+            .offline_from(id, after, limits::OFFLINE_PART_BYTES)?;
+        let Some((last, _, _)) = part.last() else {
+            return Ok(false);
+        };
+        after = Some(*last);
+        let mut some = false;
+        for (key, _, xml) in &part {
+            if in_hand.binary_search(key).is_ok() {
+                continue;
+            }
+            some = true;
+            let mut delivery = Delivery::of_several();
+            if is_from_blocked(engine, session, xml) {
+                engine.trace(|| "offline: one is from somebody blocked since".to_owned());
+            } else if engine.was_shown(session, xml) {
+                engine.trace(|| "offline: one was read in the archive".to_owned());
+            } else {
+                delivery.waiting = acknowledges.then_some(*key);
+                engine.deliver(session, delivery, |out| {
+                    out.extend_from_slice(xml.as_bytes())
+                });
+            }
+            if one_by_one && delivery.waiting.is_none() {
+                engine.store.remove_waiting(id, *key)?;
+            }
         }
-        engine.deliver(session, Delivery::of_several(), |out| {
-            out.extend_from_slice(xml.as_bytes())
-        });
+        if some {
+            engine.trace(|| format!("offline: {} messages", part.len()));
+            if !one_by_one {
+                engine.store.remove_offline(id, *last)?;
+            }
+            return Ok(true);
+        }
     }
-    engine.store.remove_offline(id, *last)?;
-    Ok(true)
 }
 
 /// XEP-0191 §3.3: once somebody is blocked, nothing is delivered from there, also not what came before. Most users block nobody, and then no message is
@@ -137,7 +181,8 @@ fn go_on(engine: &mut Engine) {
     let ready: Vec<SessionId> = engine
         .sessions()
         .filter(|session| session.messages_wait)
-        .filter(|session| engine.queued(session.conn) < limits::OFFLINE_PART_BYTES)
+        .filter(|session| session.conn.is_some())
+        .filter(|session| engine.on_its_way(session.id()) < limits::OFFLINE_PART_BYTES)
         .map(|session| session.id())
         .collect();
     for session in ready {
