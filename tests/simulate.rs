@@ -1,17 +1,22 @@
 //! A household on a virtual clock: seeded clients connect, chat, change their lists, are cut off and come back, while commits are late and the server is
 //! killed. A model of a few pages says what must be true: every request is answered once, who may see whom does, messages come once and in
-//! order, what was acknowledged is there after every end of the server, and nobody who left leaves anything behind.
+//! order, what was acknowledged is there after every end of the server, and nobody who left leaves anything behind. Some of them manage their streams
+//! and come back to their sessions: `simulate/managed.rs`.
 //!
 //! `SNUG_SEED=7 cargo test --test simulate` plays one seed again; `SNUG_SEEDS=1000` plays that many.
 
 #[path = "common/host.rs"]
 mod host;
+#[path = "simulate/managed.rs"]
+mod managed;
 
 use host::{HEADER, Host, NO_RATES};
+use managed::Outgoing;
 use snug::store::Subscription;
+use snug::store::archive::{Answer, Query, Request};
 use snug::xml::{Bounds, Checker, Document, Event, Next, Reader};
 use snug::xmpp::ns;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 const NAMES: [&str; 5] = ["anna", "ben", "carl", "dora", "emil"];
 const RESOURCES: [&str; 3] = ["phone", "pc", "tablet"];
@@ -31,7 +36,7 @@ fn households() {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play.run()));
         totals.add(&play.tally);
         if outcome.is_err() {
-            let from = play.story.len().saturating_sub(100);
+            let from = play.story.len().saturating_sub(250);
             println!("{}", play.story[from..].join("\n"));
             println!(
                 "SNUG_SEED={seed} failed; it plays again with SNUG_SEED={seed} cargo test --test simulate"
@@ -51,6 +56,15 @@ fn households() {
             && totals.cuts > 0
             && totals.power_cuts + totals.kills + totals.restarts > 0
     );
+    let managed = [
+        totals.managed,
+        totals.resumed,
+        totals.torn,
+        totals.expired,
+        totals.returned,
+        totals.certain,
+    ];
+    assert!(!managed.contains(&0), "{managed:?}");
 }
 
 /// What happened in all, so that a run says something about itself.
@@ -68,7 +82,24 @@ struct Tally {
     kills: u64,
     power_cuts: u64,
     lost_writes: u64,
+    naps: u64,
     checks: u64,
+    /// Sessions with stream management,
+    managed: u64,
+    /// resumed,
+    resumed: u64,
+    /// of those, only when the disk was done;
+    resumed_late: u64,
+    /// ended because their client did not come back;
+    expired: u64,
+    /// streams that the server ended, for their client did not answer;
+    unheard: u64,
+    /// letters that were cut off at some byte,
+    torn: u64,
+    /// whose session ended before they were acknowledged,
+    returned: u64,
+    /// and that were.
+    certain: u64,
 }
 
 impl Tally {
@@ -86,7 +117,16 @@ impl Tally {
             (&mut self.kills, other.kills),
             (&mut self.power_cuts, other.power_cuts),
             (&mut self.lost_writes, other.lost_writes),
+            (&mut self.naps, other.naps),
             (&mut self.checks, other.checks),
+            (&mut self.managed, other.managed),
+            (&mut self.resumed, other.resumed),
+            (&mut self.resumed_late, other.resumed_late),
+            (&mut self.expired, other.expired),
+            (&mut self.unheard, other.unheard),
+            (&mut self.torn, other.torn),
+            (&mut self.returned, other.returned),
+            (&mut self.certain, other.certain),
         ] {
             *mine += theirs;
         }
@@ -149,6 +189,8 @@ struct Kept {
     version: u64,
     items: Items,
     offline: Queues,
+    /// Both sides of what was said, by account: what no end of the server takes back once it was acknowledged, once and in order.
+    archived: Queues,
 }
 
 impl Kept {
@@ -219,6 +261,14 @@ impl Kept {
         true
     }
 
+    /// What waits, by account, each sender's in order: what of one comes before what of another is nobody's business.
+    fn by_sender(mut queues: Queues) -> Queues {
+        for letters in queues.values_mut() {
+            letters.sort_by_key(|letter| letter.0);
+        }
+        queues
+    }
+
     /// What is worth a record.
     fn records(&self) -> Items {
         self.items
@@ -255,6 +305,8 @@ struct Client {
     reader: Reader,
     /// Its priority and the number of its status, while it is available.
     presence: Option<(i8, u64)>,
+    /// Whether it said that nobody looks at it (XEP-0352).
+    asleep: bool,
     /// Its contact list as it was told, once it asked.
     roster: Option<BTreeMap<String, Shown>>,
     /// Who it sees, and with which status.
@@ -263,6 +315,13 @@ struct Client {
     expected: BTreeMap<(usize, bool), VecDeque<u64>>,
     got: BTreeMap<(usize, bool), VecDeque<u64>>,
     closed: bool,
+    /// All letters that it was to get, in order, and those that it has got for certain.
+    order: Vec<Letter>,
+    certain: BTreeSet<u64>,
+    managed: Option<managed::Managed>,
+    /// Its connection is lost, its session waits, since then.
+    away: bool,
+    lost_ms: u64,
 }
 
 type Place = (usize, usize);
@@ -279,6 +338,8 @@ struct Play {
     commits: usize,
     /// Pairs whose two sides a killed process left apart.
     apart: Vec<(usize, usize)>,
+    /// Letters that somebody of their account has got for certain.
+    seen: BTreeSet<u64>,
     letters: u64,
     statuses: u64,
     requests: u64,
@@ -287,7 +348,7 @@ struct Play {
 
 impl Play {
     fn new(seed: u64) -> Play {
-        let mut host = Host::seeded(NO_RATES, seed);
+        let mut host = Host::seeded(&format!("{NO_RATES}\n[archive]\nenabled = true"), seed);
         for name in NAMES {
             host.account(name, "secret");
         }
@@ -302,6 +363,7 @@ impl Play {
             durable: Kept::default(),
             commits,
             apart: Vec::new(),
+            seen: BTreeSet::new(),
             letters: 0,
             statuses: 0,
             requests: 0,
@@ -340,6 +402,9 @@ impl Play {
             let which = self.roll(self.clients.len());
             place = *self.clients.keys().nth(which).expect("there are as many");
         }
+        if self.managed_step(place) {
+            return;
+        }
         let online = self.clients.contains_key(&place);
         match self.roll(100) {
             0..18 if !online => self.log_in(place),
@@ -355,8 +420,12 @@ impl Play {
             70..76 => self.roster_set(place),
             76..79 => self.roster_remove(place),
             79..86 => self.request(place),
-            86..90 => {
-                let seconds = 1 + self.roll(20) as u64;
+            86..88 => self.doze(place),
+            88..90 => {
+                let seconds = match self.roll(8) {
+                    0 => 62,
+                    _ => 1 + self.roll(20) as u64,
+                };
                 self.tell(format!("{seconds} s pass"));
                 self.host.pass(seconds);
             }
@@ -373,7 +442,7 @@ impl Play {
                 self.host.release_commits();
             }
             97..99 => self.server_ends(),
-            _ => {}
+            _ => self.doze(place),
         }
     }
 
@@ -381,18 +450,27 @@ impl Play {
     fn settle(&mut self) {
         // A client's answers can lead to more for it.
         for _ in 0..3 {
-            if self.host.commits != self.commits {
-                self.commits = self.host.commits;
-                self.durable = self.now.clone();
-            }
+            self.notice_expired();
+            self.committed();
             for place in self.clients.keys().copied().collect::<Vec<_>>() {
                 self.hear(place);
+                self.notice_loss(place);
             }
+            self.answer_requests();
         }
+        self.committed();
         assert_eq!(
             self.host.stray_bytes, 0,
             "something was sent to a connection that was gone"
         );
+    }
+
+    /// What was committed is on the disk.
+    fn committed(&mut self) {
+        if self.host.commits != self.commits {
+            self.commits = self.host.commits;
+            self.durable = self.now.clone();
+        }
     }
 
     fn address(place: Place) -> String {
@@ -401,6 +479,7 @@ impl Play {
 
     fn send(&mut self, place: Place, text: &str) {
         self.tell(format!("{} sends {text}", Self::address(place)));
+        self.note_sent(place, text, None, 0);
         if let Some(client) = self.clients.get(&place) {
             let far = client.far;
             self.host.send(far, text);
@@ -474,24 +553,27 @@ impl Play {
         self.tally.logins += 1;
         // Whoever had this resource has lost it.
         self.settle_closed(place);
-        let mut reader = Reader::new(Bounds::AFTER_LOGIN);
-        reader
-            .read(HEADER.as_bytes(), &mut Checker::default(), &mut |_| {
-                Next::Continue
-            })
-            .expect("a header");
         let client = Client {
             far,
-            reader,
+            reader: fresh_reader(),
             presence: None,
+            asleep: false,
             roster: None,
             sees: BTreeMap::new(),
             asked: HashMap::new(),
             expected: BTreeMap::new(),
             got: BTreeMap::new(),
             closed: false,
+            order: Vec::new(),
+            certain: BTreeSet::new(),
+            managed: None,
+            away: false,
+            lost_ms: 0,
         };
         self.clients.insert(place, client);
+        if self.roll(5) < 3 {
+            self.manage(place);
+        }
         if self.roll(4) > 0 {
             self.ask_roster(place);
         }
@@ -504,23 +586,32 @@ impl Play {
         let Some(old) = self.clients.get(&place) else {
             return;
         };
-        let far = old.far;
+        let (far, away) = (old.far, old.away);
         assert!(
-            self.host.is_closed(far),
+            away || self.host.is_closed(far),
             "{} is bound twice",
             Self::address(place)
         );
         self.tally.conflicts += 1;
-        self.hear(place);
-        self.clients.remove(&place);
-        self.host.forget(far);
+        if !away {
+            self.listen(place);
+            self.host.forget(far);
+        }
+        let client = self.clients.remove(&place).expect("it is there");
+        self.ended(place, client, false);
     }
 
     fn end_stream(&mut self, place: Place) {
         let Some(client) = self.clients.get(&place) else {
             return;
         };
+        if client.away {
+            return;
+        }
         let far = client.far;
+        if self.roll(2) == 0 {
+            self.acknowledge(place);
+        }
         self.send(place, "</stream:stream>");
         self.hear(place);
         assert!(
@@ -528,11 +619,19 @@ impl Play {
             "{} said goodbye and the stream goes on",
             Self::address(place)
         );
-        self.clients.remove(&place);
+        let client = self.clients.remove(&place).expect("it is there");
         self.host.forget(far);
+        self.ended(place, client, false);
     }
 
     fn cut_off(&mut self, place: Place) {
+        if self
+            .clients
+            .get(&place)
+            .is_some_and(|client| client.managed.is_some())
+        {
+            return self.lose(place);
+        }
         self.hear(place);
         let Some(client) = self.clients.remove(&place) else {
             return;
@@ -540,6 +639,7 @@ impl Play {
         self.tell(format!("{} is cut off", Self::address(place)));
         self.tally.cuts += 1;
         self.host.forget(client.far);
+        self.ended(place, client, false);
     }
 
     fn server_ends(&mut self) {
@@ -558,7 +658,14 @@ impl Play {
         ));
         match way {
             0 => {
+                self.host.release_keys();
+                self.host.release_commits();
+                self.settle();
+                let gone = self.all_end();
                 self.host.restart(true);
+                for far in gone {
+                    self.host.forget(far);
+                }
                 self.durable = self.now.clone();
                 self.tally.restarts += 1;
             }
@@ -576,7 +683,9 @@ impl Play {
         }
         self.commits = self.host.commits;
         for (_, client) in std::mem::take(&mut self.clients) {
-            self.host.forget(client.far);
+            if !client.away {
+                self.host.forget(client.far);
+            }
         }
         for (_, far) in std::mem::take(&mut self.half) {
             self.host.forget(far);
@@ -591,6 +700,28 @@ impl Play {
                 }
             }
         }
+    }
+
+    /// The server ends in order: its sessions one by one, first those that have a connection, as the server lists them, then those that wait.
+    fn all_end(&mut self) -> Vec<u32> {
+        let mut far = Vec::new();
+        let mut all: Vec<(bool, u64, Place)> = self
+            .clients
+            .iter()
+            .map(|(place, client)| match client.away {
+                true => (true, client.lost_ms, *place),
+                false => (false, u64::from(client.far), *place),
+            })
+            .collect();
+        all.sort();
+        for (away, _, place) in all {
+            let client = self.clients.remove(&place).expect("it is there");
+            if !away {
+                far.push(client.far);
+            }
+            self.ended(place, client, true);
+        }
+        far
     }
 
     /// A killed process left what it had handed to the system: all that was committed, and perhaps some of what came after it.
@@ -624,6 +755,17 @@ impl Play {
                 );
             }
         }
+        let archived = self.archived();
+        for (who, name) in NAMES.iter().enumerate() {
+            let of = |kept: &Queues| kept.get(&who).cloned().unwrap_or_default();
+            let there = of(&archived);
+            assert!(
+                there.starts_with(&of(&self.durable.archived))
+                    && of(&self.now.archived).starts_with(&there),
+                "the archive of {name}: {there:?}"
+            );
+        }
+        self.now.archived = archived;
         self.now.items = items;
         self.now.offline = queues;
         self.now.version += 1;
@@ -650,17 +792,17 @@ impl Play {
         let before = client.presence.replace((priority, status));
         let takes_messages = priority >= 0 && before.is_none_or(|(before, _)| before < 0);
         if takes_messages {
-            let waiting = self.now.offline.remove(&place.0).unwrap_or_default();
-            if !waiting.is_empty() {
-                self.now.version += 1;
-            }
-            for (sender, bare, number) in waiting {
-                client
-                    .expected
-                    .entry((sender, bare))
-                    .or_default()
-                    .push_back(number);
+            let acknowledges = client.managed.is_some();
+            let in_hand = self.in_hand(place.0);
+            let waiting = self.now.offline.get(&place.0).cloned().unwrap_or_default();
+            for letter in waiting.iter().filter(|letter| !in_hand.contains(&letter.2)) {
+                self.expect(place, *letter, acknowledges);
                 self.tally.handed_over += 1;
+            }
+            if !acknowledges && !waiting.is_empty() {
+                let queue = self.now.offline.entry(place.0).or_default();
+                queue.retain(|letter| in_hand.contains(&letter.2));
+                self.now.version += 1;
             }
         }
         self.send(
@@ -669,6 +811,16 @@ impl Play {
                 "<presence><priority>{priority}</priority><status>{status}</status></presence>"
             ),
         );
+    }
+
+    fn doze(&mut self, place: Place) {
+        let Some(client) = self.clients.get_mut(&place) else {
+            return;
+        };
+        client.asleep = !client.asleep;
+        self.tally.naps += u64::from(client.asleep);
+        let state = if client.asleep { "inactive" } else { "active" };
+        self.send(place, &format!("<{state} xmlns='urn:xmpp:csi:0'/>"));
     }
 
     fn unavailable(&mut self, place: Place) {
@@ -690,16 +842,59 @@ impl Play {
     }
 
     fn letter(&mut self, place: Place) {
-        let (whom, at, bare) = (
-            self.roll(NAMES.len()),
-            self.roll(RESOURCES.len()),
-            self.roll(3) > 0,
-        );
-        if !self.clients.contains_key(&place) {
-            return;
+        if self.clients.contains_key(&place) {
+            let (outgoing, text) = self.compose(place);
+            self.post(place, outgoing, &text);
         }
+    }
+
+    /// A new letter from here, to somebody.
+    fn compose(&mut self, place: Place) -> (Outgoing, String) {
         self.letters += 1;
-        let (sender, number) = (place.0, self.letters);
+        let outgoing = Outgoing {
+            whom: self.roll(NAMES.len()),
+            at: self.roll(RESOURCES.len()),
+            bare: self.roll(3) > 0,
+            number: self.letters,
+        };
+        let (sender, bare, number) = (place.0, outgoing.bare, outgoing.number);
+        let to = match bare {
+            true => format!("{}@chat.test", NAMES[outgoing.whom]),
+            false => Self::address((outgoing.whom, outgoing.at)),
+        };
+        let text = format!(
+            "<message to='{to}' type='chat'><body>{sender} {bare} {number}</body></message>"
+        );
+        (outgoing, text)
+    }
+
+    /// A letter is sent, and has its effect if it comes.
+    fn post(&mut self, place: Place, outgoing: Outgoing, text: &str) {
+        let far = self.clients[&place].far;
+        let mut version = 0;
+        if !self.host.is_closed(far) {
+            version = self.route(place.0, &outgoing);
+        }
+        self.tell(format!("{} sends {text}", Self::address(place)));
+        self.note_sent(place, text, Some(outgoing), version);
+        self.host.send(far, text);
+    }
+
+    /// Where the server must bring a letter, and whose archives have it. What must be on the disk before it is acknowledged.
+    fn route(&mut self, sender: usize, outgoing: &Outgoing) -> u64 {
+        let Outgoing {
+            whom,
+            at,
+            bare,
+            number,
+        } = *outgoing;
+        self.now.version += 1;
+        // What one says to oneself is archived once.
+        let sides = [sender, whom];
+        for who in &sides[usize::from(sender == whom)..] {
+            let archive = self.now.archived.entry(*who).or_default();
+            archive.push((sender, bare, number));
+        }
         let there: Vec<Place> = match self.clients.contains_key(&(whom, at)) && !bare {
             true => vec![(whom, at)],
             false => self
@@ -712,33 +907,19 @@ impl Play {
                 .collect(),
         };
         if there.is_empty() {
-            self.now.version += 1;
             self.now
                 .offline
                 .entry(whom)
                 .or_default()
                 .push((sender, bare, number));
             self.tally.offline += 1;
+            return self.now.version;
         }
         for other in there {
-            let client = self.clients.get_mut(&other).expect("it was just found");
-            client
-                .expected
-                .entry((sender, bare))
-                .or_default()
-                .push_back(number);
+            self.expect(other, (sender, bare, number), false);
             self.tally.live += 1;
         }
-        let to = match bare {
-            true => format!("{}@chat.test", NAMES[whom]),
-            false => Self::address((whom, at)),
-        };
-        self.send(
-            place,
-            &format!(
-                "<message to='{to}' type='chat'><body>{sender} {bare} {number}</body></message>"
-            ),
-        );
+        self.now.version
     }
 
     fn subscription(&mut self, place: Place) {
@@ -859,16 +1040,24 @@ impl Play {
     // ---- what clients hear ----
 
     fn hear(&mut self, place: Place) {
-        let Some(client) = self.clients.get_mut(&place) else {
+        if self.is_away(place) || self.is_deaf(place) {
+            return;
+        }
+        let Some(client) = self.clients.get(&place) else {
             return;
         };
         let bytes = self.host.take_sent(client.far);
-        if bytes.is_empty() {
+        self.hear_bytes(place, &bytes);
+    }
+
+    fn hear_bytes(&mut self, place: Place, bytes: &[u8]) {
+        self.committed();
+        let Some(client) = self.clients.get_mut(&place).filter(|_| !bytes.is_empty()) else {
             return;
-        }
+        };
         let mut heard = Vec::new();
         let mut reader = std::mem::replace(&mut client.reader, Reader::new(Bounds::AFTER_LOGIN));
-        let outcome = reader.read(&bytes, &mut Checker::default(), &mut |event| {
+        let outcome = reader.read(bytes, &mut Checker::default(), &mut |event| {
             heard.push(match event {
                 Event::Element(xml) => xml.text().to_owned(),
                 Event::Footer => String::new(),
@@ -881,7 +1070,7 @@ impl Play {
             panic!(
                 "{} cannot read what it gets ({error:?}): {}",
                 Self::address(place),
-                String::from_utf8_lossy(&bytes)
+                String::from_utf8_lossy(bytes)
             );
         }
         for xml in heard {
@@ -904,6 +1093,8 @@ impl Play {
         let stanza = document.root().children().next().expect("one element");
         let from = stanza.attr("from").unwrap_or_default().into_owned();
         let kind = stanza.attr("type").unwrap_or_default().into_owned();
+        self.heard_managed(place, stanza);
+        let client = self.clients.get_mut(&place).expect("it hears something");
         match stanza.name() {
             "message" => {
                 assert_ne!(
@@ -922,6 +1113,10 @@ impl Play {
                 let letter = (part().parse().expect("a number"), part() == "true");
                 let number = part().parse().expect("a number");
                 client.got.entry(letter).or_default().push_back(number);
+                if client.managed.is_none() {
+                    client.certain.insert(number);
+                    self.seen.insert(number);
+                }
             }
             "presence" => {
                 let status = stanza
@@ -957,10 +1152,8 @@ impl Play {
                         } else {
                             format!(" to='{from}'")
                         };
-                        let far = client.far;
-                        if !client.closed {
-                            self.host
-                                .send(far, &format!("<iq type='result' id='{id}'{to}/>"));
+                        if !client.closed && !self.host.is_closed(client.far) {
+                            self.send(place, &format!("<iq type='result' id='{id}'{to}/>"));
                         }
                     }
                     "result" | "error" => {
@@ -1009,11 +1202,31 @@ impl Play {
         self.tally.checks += 1;
         self.end_logins();
         self.host.release_commits();
+        for place in self.clients.keys().copied().collect::<Vec<_>>() {
+            self.listen(place);
+        }
         self.settle();
+        for place in self.clients.keys().copied().collect::<Vec<_>>() {
+            if self.clients[&place].asleep {
+                self.doze(place);
+            }
+        }
         self.host.pass(1);
         self.settle();
         for (place, client) in &self.clients {
             let who = Self::address(*place);
+            if client.away {
+                for (from, got) in &client.got {
+                    let expected = client.expected.get(from).into_iter().flatten();
+                    assert!(
+                        got.iter().eq(expected.take(got.len())),
+                        "what {who} got before it went away: {:?}, and what it should get: {:?}",
+                        client.got,
+                        client.expected
+                    );
+                }
+                continue;
+            }
             assert!(
                 !client.closed && !self.host.is_closed(client.far),
                 "the stream of {who} ended"
@@ -1104,19 +1317,7 @@ impl Play {
                 .offline(id)
                 .expect("the store reads")
                 .iter()
-                .map(|(_, _, xml)| {
-                    let body = xml
-                        .split("<body>")
-                        .nth(1)
-                        .and_then(|rest| rest.split("</body>").next())
-                        .expect("a body");
-                    let parts: Vec<&str> = body.split(' ').collect();
-                    (
-                        parts[0].parse().expect("a number"),
-                        parts[1] == "true",
-                        parts[2].parse().expect("a number"),
-                    )
-                })
+                .map(|(_, _, xml)| letter_of(xml))
                 .collect();
             if !letters.is_empty() {
                 queues.insert(who, letters);
@@ -1125,7 +1326,31 @@ impl Play {
         (items, queues)
     }
 
+    /// What the archives hold.
+    fn archived(&self) -> Queues {
+        let store = &self.host.engine.store;
+        let mut archives = Queues::new();
+        for (who, name) in NAMES.iter().enumerate() {
+            let account = store.account(name).expect("the store reads");
+            let all = Query::of(account.expect("the account is there").id);
+            let answer = store.archive_reader().answer(Request::Page(all));
+            let Ok(Answer::Page { rows, .. }) = answer else {
+                panic!("the archive of {name}: {answer:?}");
+            };
+            let letters: Vec<Letter> = rows.iter().map(|row| letter_of(&row.xml)).collect();
+            if !letters.is_empty() {
+                archives.insert(who, letters);
+            }
+        }
+        archives
+    }
+
     fn compare_store(&self) {
+        assert_eq!(
+            self.archived(),
+            self.now.archived,
+            "what is archived, and what should be"
+        );
         let (items, queues) = self.stored();
         assert_eq!(
             items,
@@ -1133,14 +1358,15 @@ impl Play {
             "the contact lists in the store, and what they should be"
         );
         assert_eq!(
-            queues,
-            self.now.queues(),
+            Kept::by_sender(queues),
+            Kept::by_sender(self.now.queues()),
             "what waits in the store, and what should"
         );
     }
 
     fn everybody_leaves(&mut self) {
         for place in self.clients.keys().copied().collect::<Vec<_>>() {
+            self.listen(place);
             match self.roll(2) {
                 0 => self.end_stream(place),
                 _ => self.cut_off(place),
@@ -1148,11 +1374,40 @@ impl Play {
             self.settle();
         }
         self.host.release_commits();
+        // Nobody comes back.
+        self.host.pass(62);
+        self.settle();
+        self.compare_store();
         assert!(
             self.host.engine.is_empty(),
             "everybody is gone and the engine still holds something"
         );
     }
+}
+
+fn letter_of(xml: &str) -> Letter {
+    let body = xml
+        .split("<body>")
+        .nth(1)
+        .and_then(|rest| rest.split("</body>").next())
+        .expect("a body");
+    let parts: Vec<&str> = body.split(' ').collect();
+    (
+        parts[0].parse().expect("a number"),
+        parts[1] == "true",
+        parts[2].parse().expect("a number"),
+    )
+}
+
+/// The reader of a client whose stream has just begun.
+fn fresh_reader() -> Reader {
+    let mut reader = Reader::new(Bounds::AFTER_LOGIN);
+    reader
+        .read(HEADER.as_bytes(), &mut Checker::default(), &mut |_| {
+            Next::Continue
+        })
+        .expect("a header");
+    reader
 }
 
 fn take_item(roster: &mut BTreeMap<String, Shown>, item: snug::xml::Element<'_>) {
