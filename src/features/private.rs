@@ -2,7 +2,8 @@
 
 use crate::engine::Engine;
 use crate::engine::feature::{Answer, At, Feature, Iq, IqRoute, Takes};
-use crate::store::{Document, DocumentKind, UserId};
+use crate::engine::pubsub::Owner;
+use crate::store::{Document, DocumentKind};
 use crate::xml::{Element, written};
 use crate::xmpp::{Condition, StanzaError, ns};
 
@@ -47,7 +48,7 @@ fn get(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Answer, StanzaError> {
     for element in &wanted {
         let kept = engine
             .store
-            .document(user, DocumentKind::Private, &name(element))?;
+            .document(user.id, DocumentKind::Private, &name(element))?;
         found.push(kept.unwrap_or_else(|| empty(element)));
     }
     let payload = written(|out| {
@@ -74,7 +75,7 @@ fn set(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Answer, StanzaError> {
             },
         })
         .collect();
-    engine.store.put_documents(user, &documents)?;
+    engine.keep_documents(&user, &documents)?;
     Ok(Answer::Empty)
 }
 
@@ -120,7 +121,7 @@ fn empty(element: &Element<'_>) -> String {
     )
 }
 
-fn owner(engine: &Engine, iq: &Iq<'_, '_>) -> Result<UserId, StanzaError> {
-    let user = engine.user_of(iq.session).map(|user| user.id);
-    user.ok_or(Condition::ItemNotFound.into())
+fn owner(engine: &Engine, iq: &Iq<'_, '_>) -> Result<Owner, StanzaError> {
+    let owner = engine.session_owner(iq.session);
+    owner.ok_or(Condition::ItemNotFound.into())
 }

@@ -1,11 +1,13 @@
 //! XEP-0054: vcard-temp, and XEP-0292: vCard4, both out of one vCard. It is read by oneself and by those who may see one's presence; to
 //! everybody else there is nobody (HOLES 19), which also is the answer of an account without a vCard (§3.3). vCard4 comes in the iq of the
-//! XEP's first versions; its PEP node comes with PEP.
+//! XEP's first versions, and in its node of XEP-0163; all are the same vCard.
 
 use crate::engine::Engine;
-use crate::engine::directory::entry_of;
 use crate::engine::feature::{Answer, At, Feature, Iq, IqRoute, Takes};
-use crate::store::{Document, DocumentKind, Entry, UserId};
+use crate::engine::pubsub::config::AccessModel;
+use crate::engine::pubsub::publish::Publication;
+use crate::engine::pubsub::{Change, Owner};
+use crate::store::{Document, DocumentKind};
 use crate::xml;
 use crate::xmpp::{Condition, StanzaError, ns};
 
@@ -41,7 +43,6 @@ pub const FEATURE: Feature = Feature {
 pub const VCARD4: Feature = Feature {
     spec: "XEP-0292",
     title: "vCard4 Over XMPP",
-    leaves_out: "the PEP node, until there is PEP",
     server_features: &[ns::VCARD4],
     account_features: &[ns::VCARD4],
     iq: &[
@@ -60,13 +61,16 @@ pub const VCARD4: Feature = Feature {
             handle: set4,
         },
     ],
+    published: Some(published),
+    documents_kept: Some(changed),
+    node_missing: Some(wanted),
     ..Feature::NONE
 };
 
 /// XEP-0054 §3.1, §3.3.
 fn get(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Answer, StanzaError> {
     let user = visible_user(engine, iq)?;
-    match kept(engine, user, DocumentKind::Vcard)? {
+    match kept(engine, &user, DocumentKind::Vcard)? {
         Some(vcard) => Ok(Answer::Payload(vcard.text().to_owned())),
         None => Err(nothing(iq)),
     }
@@ -77,16 +81,16 @@ fn set(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Answer, StanzaError> {
     let user = visible_user(engine, iq)?;
     if iq.payload.is_empty() {
         // What vCard4 has beside it goes too: there is no vCard any more.
-        return keep(engine, iq, user, String::new(), Some(String::new()));
+        return keep(engine, &user, String::new(), Some(String::new()));
     }
-    keep(engine, iq, user, iq.payload.standalone(), None)
+    keep(engine, &user, iq.payload.standalone(), None)
 }
 
 /// XEP-0292 §9: the same vCard in the other's words.
 fn get4(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Answer, StanzaError> {
     let user = visible_user(engine, iq)?;
-    let vcard = kept(engine, user, DocumentKind::Vcard)?;
-    let rest = kept(engine, user, DocumentKind::Vcard4)?;
+    let vcard = kept(engine, &user, DocumentKind::Vcard)?;
+    let rest = kept(engine, &user, DocumentKind::Vcard4)?;
     if vcard.is_none() && rest.is_none() {
         return Err(nothing(iq));
     }
@@ -100,41 +104,101 @@ fn get4(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Answer, StanzaError> {
 fn set4(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Answer, StanzaError> {
     let user = visible_user(engine, iq)?;
     if iq.payload.is_empty() {
-        return keep(engine, iq, user, String::new(), Some(String::new()));
+        return keep(engine, &user, String::new(), Some(String::new()));
     }
-    let old = kept(engine, user, DocumentKind::Vcard)?;
+    let old = kept(engine, &user, DocumentKind::Vcard)?;
     let new = convert::from_vcard4(&iq.payload, old.as_ref().map(|old| old.root()));
-    keep(engine, iq, user, new.vcard, Some(new.rest))
+    keep(engine, &user, new.vcard, Some(new.rest))
 }
 
-/// Keeps a vCard, the entry of the directory that is made of it, and what vCard4 has beside it where that changes.
 fn keep(
     engine: &mut Engine,
-    iq: &Iq<'_, '_>,
-    user: UserId,
+    owner: &Owner,
     vcard: String,
     rest: Option<String>,
 ) -> Result<Answer, StanzaError> {
-    let document = |kind, xml| Document {
-        kind,
-        name: String::new(),
-        xml,
-    };
-    let entry = match vcard.is_empty() {
-        true => Entry::default(),
-        false => entry_of(iq.account, &parsed(vcard.clone())?.root()),
-    };
-    let mut documents = vec![document(DocumentKind::Vcard, vcard)];
-    documents.extend(rest.map(|rest| document(DocumentKind::Vcard4, rest)));
-    engine.store.put_documents(user, &documents)?;
-    engine.store.put_entry(user, &entry)?;
+    engine.keep_vcard(owner, vcard, rest)?;
     Ok(Answer::Empty)
 }
 
-fn visible_user(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<UserId, StanzaError> {
+/// XEP-0292 §4: a vCard4 at its node is the account's vCard, where everybody who sees the vCard may read the node.
+fn published(engine: &mut Engine, owner: &Owner, change: &Change<'_>) {
+    let Change::Published {
+        node: ns::VCARD4_NODE,
+        xml,
+        ..
+    } = change
+    else {
+        return;
+    };
+    let keep = |engine: &mut Engine| -> Result<(), StanzaError> {
+        let shown = engine.node_of(owner, ns::VCARD4_NODE)?.is_some_and(|node| {
+            let access = node.config().access();
+            matches!(access, AccessModel::Open | AccessModel::Presence)
+        });
+        let Some(vcard4) = xml::Document::parse((*xml).to_owned())
+            .ok()
+            .filter(|_| shown)
+        else {
+            return Ok(());
+        };
+        let old = kept(engine, owner, DocumentKind::Vcard)?;
+        let new = convert::from_vcard4(&vcard4.root(), old.as_ref().map(|old| old.root()));
+        if old.as_ref().map(|old| old.text()) == Some(&*new.vcard) {
+            return Ok(());
+        }
+        engine.keep_vcard(owner, new.vcard, Some(new.rest))
+    };
+    if let Err(error) = keep(engine) {
+        log::warn!("a vCard4 could not be kept as the vCard: {error:?}");
+    }
+}
+
+/// The other way: the node follows the vCard, once somebody has wanted it.
+fn changed(engine: &mut Engine, owner: &Owner, documents: &[Document]) {
+    let is_vcard = |document: &Document| document.kind == DocumentKind::Vcard;
+    let there = engine.node_of(owner, ns::VCARD4_NODE);
+    if documents.iter().any(is_vcard) && matches!(there, Ok(Some(_))) {
+        follow(engine, owner);
+    }
+}
+
+fn wanted(engine: &mut Engine, owner: &Owner, node: &str) {
+    if node == ns::VCARD4_NODE {
+        follow(engine, owner);
+    }
+}
+
+fn follow(engine: &mut Engine, owner: &Owner) {
+    let publish = |engine: &mut Engine| -> Result<(), StanzaError> {
+        let vcard = kept(engine, owner, DocumentKind::Vcard)?;
+        let rest = kept(engine, owner, DocumentKind::Vcard4)?;
+        if vcard.is_none() && rest.is_none() && engine.node_of(owner, ns::VCARD4_NODE)?.is_none() {
+            return Ok(());
+        }
+        let xml = convert::to_vcard4(
+            vcard.as_ref().map(|vcard| vcard.root()),
+            rest.as_ref().map(|rest| rest.root()),
+        );
+        let by = engine.in_the_name_of(owner);
+        let publication = Publication {
+            node: ns::VCARD4_NODE,
+            // XEP-0292 §4.
+            id: Some("current".to_owned()),
+            xml,
+            options: None,
+        };
+        engine.quietly(|engine| engine.publish(owner, &by, publication).map(drop))
+    };
+    if let Err(error) = publish(engine) {
+        log::warn!("a vCard could not be published as vCard4: {error:?}");
+    }
+}
+
+fn visible_user(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Owner, StanzaError> {
     engine.check_visible(iq)?;
-    let user = engine.user(iq.account)?.map(|user| user.id);
-    user.ok_or(Condition::ServiceUnavailable.into())
+    let owner = engine.account_owner(iq.account)?;
+    owner.ok_or(Condition::ServiceUnavailable.into())
 }
 
 /// XEP-0054 §3.1 for oneself; §3.3 for others, who hear the same of an account that is not there.
@@ -147,19 +211,8 @@ fn nothing(iq: &Iq<'_, '_>) -> StanzaError {
 
 fn kept(
     engine: &Engine,
-    user: UserId,
+    owner: &Owner,
     kind: DocumentKind,
 ) -> Result<Option<xml::Document>, StanzaError> {
-    engine
-        .store
-        .document(user, kind, "")?
-        .map(parsed)
-        .transpose()
-}
-
-fn parsed(text: String) -> Result<xml::Document, StanzaError> {
-    xml::Document::parse(text).map_err(|error| {
-        log::error!("a vCard cannot be read: {error:?}");
-        Condition::InternalServerError.into()
-    })
+    engine.kept_document(owner, kind, "")
 }
