@@ -6,6 +6,7 @@
 pub mod announcements;
 pub mod moving;
 pub mod portable;
+pub mod rooms;
 pub mod sessions;
 pub mod status;
 pub mod users;
@@ -68,6 +69,36 @@ const VERBS: &[Verb] = &[
         name: "user.show",
         offline: true,
         run: users::show,
+    },
+    Verb {
+        name: "room.add",
+        offline: true,
+        run: rooms::add,
+    },
+    Verb {
+        name: "room.del",
+        offline: true,
+        run: rooms::del,
+    },
+    Verb {
+        name: "room.list",
+        offline: true,
+        run: rooms::list,
+    },
+    Verb {
+        name: "room.show",
+        offline: true,
+        run: rooms::show,
+    },
+    Verb {
+        name: "room.invite",
+        offline: true,
+        run: rooms::invite,
+    },
+    Verb {
+        name: "room.topic",
+        offline: true,
+        run: rooms::topic,
     },
     Verb {
         name: "export.names",
@@ -215,6 +246,10 @@ pub fn offline(engine: &mut Engine, request: &Value) -> Value {
                 let keys = crate::auth::keys::derive_all(&password, &keys);
                 engine.enter(now, Input::Derived { job, keys });
             }
+            Effect::Read { job, request } => {
+                let answer = engine.store.archive_reader().answer(request);
+                engine.enter(now, Input::Read { job, answer });
+            }
             Effect::Reply { line, .. } => {
                 return serde_json::from_str(&line).unwrap_or(Value::Null);
             }
@@ -258,6 +293,9 @@ fn says(refusal: Refusal) -> String {
         Refusal::Taken(name) => {
             format!("{refusal}: `snug user passwd {name}` gives it another password")
         }
+        Refusal::NoRoom(_) => format!("{refusal}: `snug room list` shows those there are"),
+        Refusal::RoomTaken(name) => format!("{refusal}: `snug room show {name}` tells of it"),
+        Refusal::NoRooms => format!("{refusal}; set it to true in snug.toml"),
         Refusal::NotConnected(_) => format!("{refusal}: `snug online` shows who is"),
         Refusal::NotKept => format!("{refusal}: look at the log"),
         Refusal::NoText => format!("{refusal}: say something, or use --stdin"),

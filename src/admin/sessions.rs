@@ -15,13 +15,19 @@ pub fn online(engine: &mut Engine, call: u64, _: &Value) {
 }
 
 fn describe(engine: &Engine, session: &Session) -> Value {
-    let stream = engine.stream(session.conn);
+    let stream = session.conn.and_then(|conn| engine.stream(conn));
+    let state = match session.conn {
+        Some(_) => "connected",
+        None => "waits for its client",
+    };
     json!({
         "jid": session.jid.as_str(),
+        "state": state,
         "address": stream.map(|stream| stream.peer.to_canonical().to_string()),
         "tls": stream.and_then(|stream| stream.tls.as_ref()).map(|tls| tls.version),
         "priority": session.presence.as_ref().map(|presence| presence.priority),
         "since_ms": session.since_ms,
+        "lost_ms": session.lost_ms,
     })
 }
 
@@ -31,10 +37,10 @@ pub fn kick(engine: &mut Engine, call: u64, request: &Value) {
         .as_str()
         .unwrap_or("the operator ended this connection");
     let outcome = text(request, "jid", "the request names nobody")
-        .and_then(|jid| engine.connections(&[jid]).map_err(says))
-        .map(|streams| {
-            let kicked = streams.len();
-            engine.end_connections(OPERATOR, streams, reason);
+        .and_then(|jid| engine.sessions_called(&[jid]).map_err(says))
+        .map(|sessions| {
+            let kicked = sessions.len();
+            engine.end_these(OPERATOR, sessions, reason);
             json!({"kicked": kicked})
         });
     finish(engine, call, outcome);

@@ -14,6 +14,7 @@ pub fn status(engine: &mut Engine, call: u64, _: &Value) {
         "uptime_seconds": (engine.now.mono_ms - engine.started.mono_ms) / 1000,
         // A store that cannot be read for now is what the operator wants to know, and no reason to say nothing else.
         "accounts": accounts.as_ref().ok(),
+        "archive_bytes": engine.store.archive_bytes().ok(),
         "connections": engine.streams().count(),
         "sessions": engine.sessions().count(),
         "trouble": engine.store.trouble().or(accounts.as_ref().err().map(ToString::to_string)),

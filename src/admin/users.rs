@@ -3,6 +3,7 @@
 use super::{OPERATOR, Outcome, finish, says, text};
 use crate::engine::Engine;
 use crate::engine::administration::Then;
+use crate::store::archive::{Answer, Request};
 use crate::store::{Account, StoreError};
 use crate::xmpp::BareJid;
 use serde_json::{Value, json};
@@ -88,11 +89,29 @@ pub fn list(engine: &mut Engine, call: u64, _: &Value) {
 
 /// `user.show`: one account.
 pub fn show(engine: &mut Engine, call: u64, request: &Value) {
-    let outcome = text(request, "name", "the request names no account").and_then(|name| {
+    let found = text(request, "name", "the request names no account").and_then(|name| {
         let account = engine.account_called(name).map_err(says)?;
-        details(engine, account).map_err(|error| error.to_string())
+        let id = account.id;
+        let details = details(engine, account).map_err(|error| error.to_string())?;
+        Ok((id, details))
     });
-    finish(engine, call, outcome);
+    let (id, mut details) = match found {
+        Ok(found) => found,
+        Err(error) => return finish(engine, call, Err(error)),
+    };
+    engine.read_archive(Request::Bounds(id), move |engine, edges| {
+        let outcome = match edges {
+            Ok(Answer::Bounds(edges)) => {
+                let (first, last) = edges.unzip();
+                details["archived_from_ms"] = json!(first.map(|first| first.at_ms));
+                details["archived_until_ms"] = json!(last.map(|last| last.at_ms));
+                Ok(details)
+            }
+            Ok(_) => Ok(details),
+            Err(error) => Err(error.to_string()),
+        };
+        finish(engine, call, outcome);
+    });
 }
 
 fn details(engine: &Engine, account: Account) -> Result<Value, StoreError> {

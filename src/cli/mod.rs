@@ -2,12 +2,12 @@
 //! server over its control socket, or [`crate::admin`] where there is none.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 
-use crate::config::{self, Config, Flags};
+use crate::config::{self, Config, Flags, INSTALLED_DATA};
 use crate::net::log::visible;
 
 pub mod control;
@@ -16,9 +16,13 @@ mod announce;
 mod cert;
 mod commands;
 mod moving;
+mod owner;
 mod password;
 mod print;
+mod restore;
+mod room;
 mod run;
+mod service;
 mod session;
 mod user;
 
@@ -72,6 +76,7 @@ struct Arguments {
 enum Verb {
     Run(run::Run),
     User(user::User),
+    Room(room::Room),
     Online(session::Online),
     Kick(session::Kick),
     Announce(announce::Announce),
@@ -80,8 +85,11 @@ enum Verb {
     Status(session::Status),
     Export(moving::Export),
     Import(moving::Import),
+    Restore(restore::Restore),
     Check(run::Check),
     Cert(cert::Cert),
+    Install(service::Install),
+    Uninstall(service::Uninstall),
     Version(run::Version),
 }
 
@@ -115,6 +123,7 @@ impl Verb {
         match self {
             Verb::Run(run) => run.run(),
             Verb::User(user) => user.run(),
+            Verb::Room(room) => room.run(),
             Verb::Online(online) => online.run(),
             Verb::Kick(kick) => kick.run(),
             Verb::Announce(announce) => announce.run(),
@@ -123,8 +132,11 @@ impl Verb {
             Verb::Status(status) => status.run(),
             Verb::Export(export) => export.run(),
             Verb::Import(import) => import.run(),
+            Verb::Restore(restore) => restore.run(),
             Verb::Check(check) => check.run(),
             Verb::Cert(cert) => cert.run(),
+            Verb::Install(install) => install.run(),
+            Verb::Uninstall(uninstall) => uninstall.run(),
             Verb::Version(version) => version.run(),
         }
     }
@@ -170,9 +182,11 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, Failure> {
 
 /// `--data` and the environment: where the store and the control socket are.
 fn data_directory(data: &Option<PathBuf>) -> Result<PathBuf, Failure> {
-    Ok(config::data_directory(data.as_deref(), |name| {
+    let data = config::data_directory(data.as_deref(), Path::new(INSTALLED_DATA), |name| {
         std::env::var_os(name)
-    })?)
+    })?;
+    owner::become_owner(&data)?;
+    Ok(data)
 }
 
 fn load(
@@ -180,6 +194,7 @@ fn load(
     config: &Option<PathBuf>,
     domain: &Option<String>,
 ) -> Result<Config, Failure> {
+    data_directory(data)?;
     Ok(Config::load(&Flags {
         data: data.clone(),
         config: config.clone(),

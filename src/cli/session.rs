@@ -71,7 +71,7 @@ impl Online {
         let rows = print::rows(&answer);
         print::out(&match self.json {
             true => print::json(&Value::Array(rows)),
-            false => print::table(&rows, &["jid"], "Nobody is connected."),
+            false => print::table(&rows, &["jid", "state"], "Nobody is connected."),
         });
         Ok(())
     }

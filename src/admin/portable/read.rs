@@ -3,6 +3,7 @@
 use super::{BLOCKING, PRIVACY, Piece, Place, SCRAM, SNUG};
 use crate::auth::{Hash, ScramKeys};
 use crate::engine::directory::entry_of;
+use crate::engine::preferences::Preferences;
 use crate::limits;
 use crate::store::{Document, DocumentKind, RosterItem, Store, StoreError, Subscription, UserId};
 use crate::xml::{self, Element, Splice, splice};
@@ -202,10 +203,16 @@ fn own_document(root: &Element<'_>) -> Result<Item, String> {
     let kind = match root.attr("kind").as_deref() {
         Some("vcard4") => DocumentKind::Vcard4,
         Some("farewell") => DocumentKind::Farewell,
+        Some("archive-preferences") => DocumentKind::ArchivePreferences,
         other => return Ok(Item::Unknown(format!("a document of kind {other:?}"))),
     };
     let mut children = root.children();
     match (children.next(), children.next()) {
+        (Some(child), None) if kind == DocumentKind::ArchivePreferences => {
+            Preferences::read(&child)
+                .map_err(|_| "the preferences of the archive are none of XEP-0441".to_owned())?;
+            Ok(Item::Document(kept(kind, &child)))
+        }
         (Some(child), None) => Ok(Item::Document(kept(kind, &child))),
         _ => Err("a document must have one element".to_owned()),
     }

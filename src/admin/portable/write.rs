@@ -271,6 +271,7 @@ fn documents(
         DocumentKind::Vcard,
         DocumentKind::Vcard4,
         DocumentKind::Farewell,
+        DocumentKind::ArchivePreferences,
     ];
     let mut found = Vec::new();
     for kind in kinds {
@@ -289,6 +290,7 @@ fn documents(
             (kind, For::Anybody) => {
                 let word = match kind {
                     DocumentKind::Vcard4 => "vcard4",
+                    DocumentKind::ArchivePreferences => "archive-preferences",
                     _ => "farewell",
                 };
                 let xml = written(|out| {
