@@ -215,6 +215,166 @@ fn search_switched_off() {
 }
 
 #[test]
+fn rooms_entering() {
+    run("muc_7_enter");
+}
+
+#[test]
+fn rooms_owners() {
+    run("muc_10_owner");
+}
+
+#[test]
+fn rooms_admins() {
+    run("muc_8_9_admin");
+}
+
+#[test]
+fn rooms_operator() {
+    run("muc_operator");
+}
+
+#[test]
+fn rooms_occupants() {
+    run("muc_7_occupants");
+}
+
+#[test]
+fn archive() {
+    run("xep-0313-archive");
+}
+
+#[test]
+fn archive_queries() {
+    run("xep-0313-queries");
+}
+
+#[test]
+fn archive_preferences() {
+    run("xep-0441-preferences");
+}
+
+#[test]
+fn archive_ids() {
+    run("xep-0359-ids");
+}
+
+#[test]
+fn archive_and_offline() {
+    run("xep-0313-offline");
+}
+
+#[test]
+fn archive_off() {
+    run("xep-0313-off");
+}
+
+#[test]
+fn carbons() {
+    run("xep-0280-carbons");
+}
+
+#[test]
+fn carbons_with_an_archive() {
+    run("xep-0280-archive");
+}
+
+#[test]
+fn client_state_resumed() {
+    run("xep-0352-resumption");
+}
+
+#[test]
+fn client_state() {
+    run("xep-0352-client-state");
+}
+
+#[test]
+fn retraction() {
+    run("xep-0424-retraction");
+}
+
+#[test]
+fn personal_eventing() {
+    run("pep");
+}
+
+#[test]
+fn pubsub_discovery() {
+    run("pubsub_5");
+}
+
+#[test]
+fn pubsub_subscribers() {
+    run("pubsub_6");
+}
+
+#[test]
+fn pubsub_publishers() {
+    run("pubsub_7");
+}
+
+#[test]
+fn pubsub_owners() {
+    run("pubsub_8");
+}
+
+#[test]
+fn avatars() {
+    run("avatars");
+}
+
+#[test]
+fn bookmarks() {
+    run("bookmarks");
+}
+
+#[test]
+fn displayed() {
+    run("displayed");
+}
+
+#[test]
+fn private_data() {
+    run("private_data");
+}
+
+#[test]
+fn pubsub_limits() {
+    run("pubsub_limits");
+}
+
+#[test]
+fn acknowledgements() {
+    run("xep-0198-acks");
+}
+
+#[test]
+fn resumption() {
+    run("xep-0198-resumption");
+}
+
+#[test]
+fn returned() {
+    run("xep-0198-returned");
+}
+
+#[test]
+fn rooms_archive() {
+    run("muc_archive");
+}
+
+#[test]
+fn rooms_extensions() {
+    run("muc_extensions");
+}
+
+#[test]
+fn resumption_switched_off() {
+    run("xep-0198-off");
+}
+
+#[test]
 fn every_script_has_its_line() {
     let here = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts.rs"))
         .expect("this file");

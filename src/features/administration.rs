@@ -368,13 +368,13 @@ fn end(engine: &mut Engine, call: Call, filled: &[Form]) {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let by = call.by.clone();
     // The answer first: the session may be the administrator's own.
-    match engine.connections(&names) {
+    match engine.sessions_called(&names) {
         Err(refusal) => engine.command_done(call, Err(refusal.into())),
-        Ok(streams) => {
-            let note = Some(format!("{} ended.", counted(streams.len(), "session")));
+        Ok(sessions) => {
+            let note = Some(format!("{} ended.", counted(sessions.len(), "session")));
             engine.command_done(call, Ok(Done { form: None, note }));
             let reason = "an administrator ended this connection";
-            engine.end_connections(&by, streams, reason);
+            engine.end_these(&by, sessions, reason);
         }
     }
 }

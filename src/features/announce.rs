@@ -82,6 +82,7 @@ pub const FEATURE: Feature = Feature {
         },
     ],
     messageable: Some(greet),
+    tick: Some(Engine::tell_on),
     ..Feature::NONE
 };
 

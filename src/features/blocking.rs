@@ -4,7 +4,7 @@
 //! delivered and is dropped there: who is blocked must not see by its own contact list or limits that it is.
 
 use crate::engine::Engine;
-use crate::engine::delivery::Delivery;
+use crate::engine::delivery::{Change, Delivery};
 use crate::engine::feature::{Answer, At, Feature, Gate, Iq, IqRoute, Takes};
 use crate::engine::session::{SessionId, unavailable, write_presence_to};
 use crate::limits;
@@ -342,7 +342,7 @@ impl Seen {
     /// XEP-0191 §3.3: the other sees it go, once the block is on the disk.
     fn goes(self, engine: &mut Engine) {
         if let Some(jid) = engine.session(self.from).map(|from| from.jid.clone()) {
-            self.send(engine, &jid, &unavailable(&jid));
+            self.send(engine, &jid, &unavailable(&jid), Change::Goes);
         }
     }
 
@@ -352,15 +352,15 @@ impl Seen {
         if let Some((jid, presence)) =
             from.and_then(|from| Some((from.jid.clone(), from.presence.clone()?)))
         {
-            self.send(engine, &jid, &presence.xml);
+            self.send(engine, &jid, &presence.xml, Change::Stays);
         }
     }
 
-    fn send(&self, engine: &mut Engine, of: &FullJid, xml: &str) {
+    fn send(&self, engine: &mut Engine, of: &FullJid, xml: &str, change: Change) {
         let ticket = engine.ticket();
         let delivery = Delivery::of(of.bare())
             .behind(Some(ticket))
-            .presence(of.as_str());
+            .presence(of.as_str(), change);
         engine.deliver(self.to, delivery, |out| {
             write_presence_to(xml, &self.address, out)
         });

@@ -2,7 +2,7 @@
 //! only itself and those whom it lets see its presence (§8): to everybody else it is not there.
 
 use crate::engine::Engine;
-use crate::engine::disco::{Identity, Info, Node};
+use crate::engine::disco::{Identity, Info, Item, Node};
 use crate::engine::feature::{Answer, At, Feature, Iq, IqRoute, Takes};
 use crate::xmpp::{Condition, StanzaError, ns};
 
@@ -62,14 +62,27 @@ fn server_info(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Answer, StanzaErr
     Ok(Answer::Payload(info.payload(node.as_deref())))
 }
 
-/// XEP-0030 §4.1 about the server, §4.2 about one of its nodes. Without a node there is nothing below.
+/// XEP-0030 §4.1 about the server, §4.2 about one of its nodes. Without a node these are its services.
 fn server_items(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Answer, StanzaError> {
     let node = iq.payload.attr("node");
     let items = match node.as_deref() {
-        None => Node::default(),
+        None => services(engine),
         Some(node) => server_node(engine, iq, node)?,
     };
     Ok(Answer::Payload(items.items_payload(node.as_deref())))
+}
+
+/// XEP-0030 §4.1: the hosts below the server's own.
+fn services(engine: &Engine) -> Node {
+    let item = |(host, name): (&str, &str)| Item {
+        jid: host.to_owned(),
+        node: String::new(),
+        name: name.to_owned(),
+    };
+    Node {
+        info: Info::default(),
+        items: engine.services().map(item).collect(),
+    }
 }
 
 /// What the rows say of a node of the server; XEP-0030 §7: it may be nobody's.
@@ -85,31 +98,51 @@ fn server_node(engine: &mut Engine, iq: &Iq<'_, '_>, node: &str) -> Result<Node,
 /// XEP-0030 §3.1 about an account (§8: only to those who may see its presence).
 fn account_info(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Answer, StanzaError> {
     engine.check_visible(iq)?;
-    no_node(iq)?;
+    if let Some(node) = iq.payload.attr("node") {
+        let info = account_node(engine, iq, &node)?.info;
+        return Ok(Answer::Payload(info.payload(Some(&node))));
+    }
     let features = engine.rows_on().flat_map(|row| row.account_features);
     let info = Info {
-        identities: vec![Identity {
-            category: "account".to_owned(),
-            kind: "registered".to_owned(),
-            ..Identity::default()
-        }],
+        identities: [("account", "registered")]
+            .iter()
+            .chain(engine.rows_on().flat_map(|row| row.account_identities))
+            .map(|(category, kind)| Identity {
+                category: (*category).to_owned(),
+                kind: (*kind).to_owned(),
+                ..Identity::default()
+            })
+            .collect(),
         features: features.map(|feature| (*feature).to_owned()).collect(),
         forms: Vec::new(),
     };
     Ok(Answer::Payload(info.payload(None)))
 }
 
-/// XEP-0030 §4.1 about an account. Its resources are told by presence, not here.
+/// XEP-0030 §4.1 about an account, §4.2 about one of its nodes. Its resources are told by presence, not here.
 fn account_items(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Answer, StanzaError> {
     engine.check_visible(iq)?;
-    no_node(iq)?;
-    Ok(Answer::Payload(Node::default().items_payload(None)))
+    if let Some(node) = iq.payload.attr("node") {
+        let found = account_node(engine, iq, &node)?;
+        return Ok(Answer::Payload(found.items_payload(Some(&node))));
+    }
+    let mut items = Vec::new();
+    for list in engine.features.iter().filter_map(|row| row.account_items) {
+        items.extend(list(engine, iq)?);
+    }
+    let all = Node {
+        items,
+        ..Node::default()
+    };
+    Ok(Answer::Payload(all.items_payload(None)))
 }
 
-/// XEP-0030 §7: accounts have no nodes.
-fn no_node(iq: &Iq<'_, '_>) -> Result<(), StanzaError> {
-    match iq.payload.attr("node") {
-        None => Ok(()),
-        Some(_) => Err(Condition::ItemNotFound.into()),
+/// What the rows say of a node of an account; XEP-0030 §7: it may be nobody's.
+fn account_node(engine: &mut Engine, iq: &Iq<'_, '_>, node: &str) -> Result<Node, StanzaError> {
+    for look in engine.features.iter().filter_map(|row| row.account_node) {
+        if let Some(found) = look(engine, iq, node) {
+            return found;
+        }
     }
+    Err(Condition::ItemNotFound.into())
 }

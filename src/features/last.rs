@@ -46,10 +46,7 @@ fn uptime(engine: &mut Engine, _: &Iq<'_, '_>) -> Result<Answer, StanzaError> {
 /// XEP-0012 §3: 0 while a resource is there, else the seconds since the last one left.
 fn away(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Answer, StanzaError> {
     engine.check_visible(iq)?;
-    if engine
-        .online(iq.account)
-        .is_some_and(|user| !user.sessions.is_empty())
-    {
+    if engine.online(iq.account).is_some() {
         return Ok(answer(0, ""));
     }
     let account = engine.store.account(iq.account)?;

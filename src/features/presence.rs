@@ -1,11 +1,10 @@
 //! RFC 6121 §4: exchanging presence: initial, subsequent, unavailable, directed, and probes. Complete.
 
 use crate::engine::Engine;
-use crate::engine::delivery::Delivery;
+use crate::engine::delivery::{Change, Delivery};
 use crate::engine::feature::{Feature, Step};
 use crate::engine::session::{Presence, SessionId, unavailable, write_presence_to};
 use crate::limits;
-use crate::xml::{Splice, splice};
 use crate::xmpp::{Condition, Jid, PresenceType, Stanza, StanzaError, ns};
 use std::rc::Rc;
 
@@ -27,7 +26,8 @@ fn publish(engine: &mut Engine, session: SessionId, stanza: &Stanza<'_>) -> Step
     let outcome = match presence_type {
         PresenceType::Available if stanza.to.is_none() => available(engine, session, stanza),
         PresenceType::Unavailable if stanza.to.is_none() => {
-            unavailable_now(engine, session, text(stanza).into());
+            let xml = engine.shown_presence(session, stanza);
+            unavailable_now(engine, session, xml);
             Ok("unavailable")
         }
         PresenceType::Probe => probe(engine, session, stanza),
@@ -49,17 +49,21 @@ fn available(
     stanza: &Stanza<'_>,
 ) -> Result<&'static str, StanzaError> {
     let priority = priority(stanza)?;
+    let xml = engine.shown_presence(session, stanza);
     let Some(state) = engine.session_mut(session) else {
         return Ok("the session is gone");
     };
-    let before = state.presence.replace(Presence {
-        priority,
-        xml: text(stanza).into(),
-    });
+    // Who was shown it by directed presence already does not see it come.
+    let shown = !state.directed.is_empty();
+    let before = state.presence.replace(Presence { priority, xml });
     let Some(presence) = state.presence.clone() else {
         return Ok("the session is gone");
     };
-    broadcast(engine, session, &presence.xml);
+    let change = match before.is_none() && !shown {
+        true => Change::Comes,
+        false => Change::Stays,
+    };
+    engine.broadcast_presence(session, &presence.xml, change);
     if before.is_none() {
         ask_around(engine, session);
         engine.tell(|row| row.available, |engine, hook| hook(engine, session));
@@ -85,42 +89,6 @@ fn priority(stanza: &Stanza<'_>) -> Result<i8, StanzaError> {
                 number => number.parse().map_err(|_| Condition::BadRequest.into()),
             }
         }
-    }
-}
-
-/// The stanza as it is shown to others: stamped, and for nobody yet.
-fn text(stanza: &Stanza<'_>) -> String {
-    let mut out = Vec::with_capacity(stanza.xml.text().len() + 64);
-    splice(
-        &mut out,
-        stanza.xml,
-        &Splice {
-            from: Some(stanza.from.as_str()),
-            lang: stanza.lang.as_deref(),
-            to: Some(""),
-            ..Splice::default()
-        },
-    );
-    String::from_utf8(out).expect("a checked stanza is text")
-}
-
-/// RFC 6121 §4.2.2, §4.4.2, §4.5.2: everyone who may see the user, and the user's own available resources, this one too.
-fn broadcast(engine: &mut Engine, session: SessionId, xml: &Rc<str>) {
-    let Some(user) = engine.user_of(session) else {
-        return;
-    };
-    // Who is not here costs nothing, and nobody costs the disk.
-    let mut recipients = engine.audience(user);
-    recipients.retain(|(there, _)| !engine.are_apart(session, *there));
-    let Some(of) = engine.session(session).map(|session| session.jid.clone()) else {
-        return;
-    };
-    engine.trace(|| format!("presence: to {} resources", recipients.len()));
-    for (there, address) in recipients {
-        let delivery = Delivery::of(of.bare()).presence(of.as_str());
-        engine.deliver(there, delivery, |out| {
-            write_presence_to(xml, address.as_str(), out)
-        });
     }
 }
 
@@ -150,7 +118,7 @@ fn show_session(engine: &mut Engine, to: SessionId, there: SessionId, address: &
     else {
         return;
     };
-    let delivery = Delivery::of(jid.bare()).presence(jid.as_str());
+    let delivery = Delivery::of(jid.bare()).presence(jid.as_str(), Change::Stays);
     engine.deliver(to, delivery, |out| presence.write_to(address, out));
 }
 
@@ -225,8 +193,13 @@ fn directed(
     } else {
         reached(engine, session, to)
     };
+    if sessions.is_empty() {
+        return Ok("directed presence to nobody");
+    }
+    // XEP-0398 §4: also into directed presence.
+    let stamp = engine.stamp(session, stanza.xml.root());
     for there in sessions {
-        engine.forward(there, stanza, "");
+        engine.forward_without(there, stanza, &stamp.without, &stamp.append);
     }
     Ok("directed presence")
 }
@@ -295,7 +268,7 @@ fn unavailable_now(engine: &mut Engine, session: SessionId, xml: Rc<str>) {
     };
     let directed = std::mem::take(&mut state.directed);
     if state.presence.is_some() {
-        broadcast(engine, session, &xml);
+        engine.broadcast_presence(session, &xml, Change::Goes);
     }
     for address in directed {
         tell_gone(engine, session, &address, &xml);
@@ -322,7 +295,7 @@ fn tell_gone(engine: &mut Engine, session: SessionId, address: &str, xml: &str) 
         if heard && available {
             continue;
         }
-        let delivery = Delivery::of(of.bare()).presence(of.as_str());
+        let delivery = Delivery::of(of.bare()).presence(of.as_str(), Change::Goes);
         engine.deliver(there, delivery, |out| write_presence_to(xml, address, out));
     }
 }

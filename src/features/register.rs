@@ -300,7 +300,7 @@ fn manage(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Answer, StanzaError> {
 fn remove(engine: &mut Engine, iq: &Iq<'_, '_>, name: String) -> Result<Answer, StanzaError> {
     engine.delete_account(&name)?;
     // Nothing that it sends behind this concerns an account that there is.
-    let conn = engine.session(iq.session).map(|session| session.conn);
+    let conn = engine.session(iq.session).and_then(|session| session.conn);
     if let Some(conn) = conn {
         engine.pause(conn);
     }

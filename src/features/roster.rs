@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::engine::feature::{Answer, At, Feature, Iq, IqRoute, Takes};
 use crate::engine::stream::{Stage, Stream};
-use crate::engine::subscription::{roster_version, write_item};
+use crate::engine::subscription::write_item;
 use crate::limits;
 use crate::xml::{Element, Writer, written};
 use crate::xmpp::{Condition, Jid, StanzaError, ns};
@@ -44,18 +44,21 @@ fn offer(_: &Engine, stream: &Stream, out: &mut Writer<'_>) {
 
 /// RFC 6121 §2.1.3: the list, and from now on its changes.
 fn get(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Answer, StanzaError> {
-    let items = engine.roster(iq.account)?;
     let known = iq.payload.attr("ver");
     if let Some(session) = engine.session_mut(iq.session) {
         session.interested = true;
         session.versioned = known.is_some();
     }
     // §2.6.1: a client that does not ask for a version gets none.
-    let version = known.as_ref().map(|_| roster_version(&items));
+    let version = match &known {
+        Some(_) => Some(engine.roster_version(iq.account)?),
+        None => None,
+    };
     // §2.6.2: what the client has is what there is.
     if known.is_some() && known.as_deref() == version.as_deref() {
         return Ok(Answer::Empty);
     }
+    let items = engine.roster(iq.account)?;
     let payload = written(|out| {
         out.start("query")
             .attr("xmlns", ns::ROSTER)
