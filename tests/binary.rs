@@ -220,7 +220,8 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
 // HOLES row 28.
 #[test]
 fn who_does_not_read_is_closed_and_delays_nobody() {
-    let server = Server::start("slow", "");
+    // What the archive keeps in memory of 24 MB that go through is another question.
+    let server = Server::start("slow", "[archive]\nenabled = false\n");
     for name in ["anna", "ben", "carla"] {
         server.add_user(name, "secret");
     }
@@ -589,13 +590,19 @@ fn nothing_is_written_while_nobody_writes() {
     let mut anna = Client::online(&server, "anna", "secret", "laptop");
     anna.send(PING);
     anna.expect("id='ping'");
+    // The archive's first database is made in the first second.
+    wait_for(|| {
+        let mut volumes = std::fs::read_dir(server.data.join("archive")).ok()?;
+        volumes.next()?.ok()
+    })
+    .expect("a server with an archive");
     let written = || {
         let io = std::fs::read_to_string(format!("/proc/{}/io", server.pid())).unwrap();
         io.lines()
             .find(|line| line.starts_with("write_bytes"))
             .map(str::to_owned)
     };
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(Duration::from_secs(2));
     let before = written();
     std::thread::sleep(Duration::from_secs(3));
     anna.send(PING);
@@ -646,6 +653,18 @@ fn a_full_disk_refuses_what_grows_and_gets_well_by_itself() {
     assert!(register(&server, "dora").contains("type='result'"));
     let status = server.command(&["status"], "");
     assert!(!String::from_utf8_lossy(&status.stdout).contains("free some space"));
+    // The chat went on without its archive, which is said once, and then that it is there again.
+    server.wait_for_log("messages are archived again");
+    let log = server.log();
+    let lines = |text: &str| log.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(
+        (
+            lines("messages go on without being archived"),
+            lines("messages are archived again")
+        ),
+        (1, 1),
+        "{log:#?}"
+    );
     server.signal("KILL");
     let (_, data, _) = server.wait();
     let server = Server::start_on(data);

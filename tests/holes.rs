@@ -13,12 +13,18 @@ mod server;
 #[path = "holes/stage.rs"]
 mod stage;
 
+#[path = "holes/events.rs"]
+mod events;
 #[path = "holes/floods.rs"]
 mod floods;
 #[path = "holes/login.rs"]
 mod login;
 #[path = "holes/nonsense.rs"]
 mod nonsense;
+#[path = "holes/resumption.rs"]
+mod resumption;
+#[path = "holes/rooms.rs"]
+mod rooms;
 #[path = "holes/secrets.rs"]
 mod secrets;
 #[path = "holes/sockets.rs"]

@@ -158,6 +158,11 @@ fn fill(store: &Store) {
                 "<query xmlns='jabber:iq:last'>  bye\t</query>",
             ),
             document(
+                DocumentKind::ArchivePreferences,
+                "",
+                "<prefs xmlns='urn:xmpp:mam:2' default='roster'><always><jid>x@y.test/r &amp; s</jid></always><never/></prefs>",
+            ),
+            document(
                 DocumentKind::Private,
                 "storage:bookmarks storage",
                 "<storage xmlns='storage:bookmarks' xmlns:p='urn:p'><p:a p:b='\"'/></storage>",

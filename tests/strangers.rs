@@ -6,6 +6,7 @@ mod common;
 use common::host::{Host, NO_RATES};
 use snug::engine::feature::{At, Takes};
 use snug::features::ALL;
+use snug::xmpp::ns;
 use std::collections::BTreeSet;
 
 /// Whom anna is to ben, who asks.
@@ -43,7 +44,7 @@ fn requests() -> BTreeSet<(String, String, &'static str)> {
 
 /// A server where anna keeps a bit of everything, and ben's connection.
 fn host(relation: Relation, online: bool) -> (Host, u32) {
-    let mut host = Host::new(NO_RATES);
+    let mut host = Host::new(&format!("{NO_RATES}\n[archive]\nenabled = true"));
     for name in ["anna", "ben"] {
         host.account(name, "secret");
     }
@@ -51,10 +52,13 @@ fn host(relation: Relation, online: bool) -> (Host, u32) {
     for kept in [
         "<vCard xmlns='vcard-temp'><FN>Anna</FN></vCard>",
         "<query xmlns='jabber:iq:private'><a xmlns='urn:a'>1</a></query>",
+        "<prefs xmlns='urn:xmpp:mam:2' default='always'><always><jid>ben@chat.test</jid></always></prefs>",
     ] {
         let answer = host.ask(anna, &format!("<iq type='set' id='s'>{kept}</iq>"));
         assert!(answer.contains("type='result'"), "{answer}");
     }
+    let archived = host.ask(anna, "<message id='n'><body>note</body></message>");
+    assert!(archived.contains("<stanza-id "), "{archived}");
     let ben = host.go_online("ben", "pc");
     let bens = "<presence to='anna@chat.test' type='subscribe'/>";
     match relation {
@@ -149,7 +153,12 @@ fn a_contact_is_answered_what_the_table_says_is_for_others() {
         match route {
             Some(_) => {
                 answered += 1;
-                assert!(answer.contains("type='result'"), "{request:?}: {answer}");
+                // A request for a node that names none: a contact hears what is wrong with it.
+                let expected = match request.0.starts_with(ns::PUBSUB) {
+                    true => "<bad-request ",
+                    false => "type='result'",
+                };
+                assert!(answer.contains(expected), "{request:?}: {answer}");
             }
             None => assert!(
                 answer.contains("<service-unavailable "),

@@ -5,7 +5,7 @@
 use snug::auth::{ChannelBinding, Hash, ScramKeys, Secret, keys};
 use snug::config::Config;
 use snug::engine::{ConnId, Effect, Engine, Flow, Input, Moment, Random, Tls};
-use snug::store::{Store, StoreError};
+use snug::store::{ArchiveReader, Store, StoreError};
 use snug::xml::{Bounds, Checker, Event, Next, Reader};
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -28,6 +28,8 @@ pub const EXPORTER: [u8; 32] = [7; 32];
 /// The server and its connections' far ends.
 pub struct Host {
     pub engine: Engine,
+    /// Goes before its engine's store is opened again.
+    reader: Option<ArchiveReader>,
     directory: PathBuf,
     config: Config,
     now: Moment,
@@ -46,6 +48,9 @@ pub struct Host {
     /// Keys are derived when they are let go, where a test looks at what happens meanwhile.
     pub hold_keys: bool,
     held_keys: VecDeque<Effect>,
+    /// The archive answers when it is let go, where a test looks at what happens meanwhile.
+    pub hold_reads: bool,
+    held_reads: VecDeque<Effect>,
     /// The far end reads nothing: what the server sends stays in the engine's queue.
     pub deaf: Vec<u32>,
     /// Bytes that came for a connection that was gone: the engine must not do that.
@@ -86,7 +91,12 @@ impl Host {
             true => "",
             false => "[roster]\neveryone = false\n",
         };
-        let text = format!("domain = \"chat.test\"\n{lists}{toml}\n");
+        // Nor do they count the ids that an archive gives.
+        let archive = match toml.contains("[archive]") {
+            true => "",
+            false => "[archive]\nenabled = false\n",
+        };
+        let text = format!("domain = \"chat.test\"\n{lists}{archive}{toml}\n");
         let config = Config::parse(&text, Path::new("script.toml"), &directory)
             .unwrap_or_else(|error| panic!("{error}"));
         let now = Moment {
@@ -96,6 +106,7 @@ impl Host {
         let trace = Rc::new(RefCell::new(Vec::new()));
         let engine = start(&config, &directory, now, 1, &trace);
         let host = Host {
+            reader: Some(engine.store.archive_reader()),
             engine,
             directory,
             config,
@@ -112,6 +123,8 @@ impl Host {
             commits: 0,
             hold_keys: false,
             held_keys: VecDeque::new(),
+            hold_reads: false,
+            held_reads: VecDeque::new(),
             deaf: Vec::new(),
             stray_bytes: 0,
             derivations: 0,
@@ -154,6 +167,12 @@ impl Host {
         });
         let (_, line) = self.replies.pop().expect("a control request is answered");
         serde_json::from_str(&line).expect("the answer is JSON")
+    }
+
+    /// The answer to a control request that was answered later.
+    pub fn reply(&mut self) -> Option<serde_json::Value> {
+        let (_, line) = self.replies.pop()?;
+        Some(serde_json::from_str(&line).expect("the answer is JSON"))
     }
 
     /// A new connection, with TLS from the start or without.
@@ -362,11 +381,22 @@ impl Host {
         }
     }
 
+    /// Where the server keeps its data.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Sets the wall clock on or back, without a tick.
+    pub fn set_clock(&mut self, wall_ms: u64) {
+        self.now.wall_ms = wall_ms;
+    }
+
     /// Stops the server in order, or pulls the plug, and starts it again.
     pub fn restart(&mut self, orderly: bool) {
         if orderly {
             self.hold_keys = false;
             self.release_keys();
+            self.release_reads();
             self.release_commits();
             self.enter(Input::Shutdown);
         }
@@ -399,18 +429,22 @@ impl Host {
         let config = self.config.clone();
         let elsewhere = self.beside("between");
         let placeholder = start(&config, &elsewhere, self.now, 0, &self.trace);
+        self.reader = None;
         drop(std::mem::replace(&mut self.engine, placeholder));
         if plug_pulled {
             // What the old engine wrote when it was dropped never happened.
             copy(&self.beside("committed"), &self.directory);
         }
         self.engine = start(&config, &self.directory, self.now, self.seed, &self.trace);
+        self.reader = Some(self.engine.store.archive_reader());
         let _ = std::fs::remove_dir_all(&elsewhere);
         self.keep_committed();
         self.hold_commits = false;
         self.held_commits.clear();
         self.hold_keys = false;
         self.held_keys.clear();
+        self.hold_reads = false;
+        self.held_reads.clear();
         self.deaf.clear();
         self.wanted.clear();
         self.exited = false;
@@ -422,6 +456,13 @@ impl Host {
         for effect in std::mem::take(&mut self.held_keys) {
             self.wanted.push_back(effect);
         }
+        self.settle();
+    }
+
+    /// Lets the archive answer what was asked meanwhile.
+    pub fn release_reads(&mut self) {
+        self.hold_reads = false;
+        self.wanted.append(&mut self.held_reads);
         self.settle();
     }
 
@@ -462,8 +503,12 @@ impl Host {
 
     fn commit(&mut self, ticket: snug::store::Ticket) {
         self.commits += 1;
+        // Of many commits that were held back the first one has it all.
+        let writes = self.engine.store.is_dirty();
         let result = self.engine.store.commit().map(drop);
-        self.keep_committed();
+        if writes {
+            self.keep_committed();
+        }
         self.tell(Input::Committed { ticket, result });
     }
 
@@ -525,6 +570,12 @@ impl Host {
                     self.derivations += 1;
                     let keys = derive(&password, &keys);
                     self.tell(Input::Derived { job, keys });
+                }
+                Effect::Read { .. } if self.hold_reads => self.held_reads.push_back(effect),
+                Effect::Read { job, request } => {
+                    let reader = self.reader.as_mut().expect("a server runs");
+                    let answer = reader.answer(request);
+                    self.tell(Input::Read { job, answer });
                 }
                 Effect::Reply { call, line } => self.replies.push((call, line)),
                 Effect::Stop => drop(self.tell(Input::Shutdown)),
@@ -588,8 +639,11 @@ fn start(
     seed: u64,
     trace: &Rc<RefCell<Vec<String>>>,
 ) -> Engine {
-    let store =
-        Store::open(directory).unwrap_or_else(|error| panic!("the store of a test opens: {error}"));
+    let store = match config.archive.enabled {
+        true => Store::open(directory),
+        false => Store::open_without_archive(directory),
+    }
+    .unwrap_or_else(|error| panic!("the store of a test opens: {error}"));
     let lines = trace.clone();
     snug::engine(
         config.clone(),

@@ -10,6 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 
 mod states;
+mod wishes;
 
 /// Runs `tests/scripts/NAME.txt`; panics with the line, what was expected, what came, and the trace.
 pub fn run(name: &str) {
@@ -237,6 +238,8 @@ impl Play {
         } else if let Some(address) = verb.strip_prefix("connects from ") {
             let far = self.host.connect_from(address, Some(host::tls()));
             self.add_actor(actor, far);
+        } else if let Some(nodes) = verb.strip_prefix("wants ") {
+            self.wants(actor, nodes, step);
         } else if let Some(condition) = verb.strip_prefix("is ended with ") {
             self.is_ended(actor, condition, step);
         } else if let Some(how) = verb.strip_prefix("begins ") {

@@ -57,7 +57,7 @@ impl Server {
     }
 
     fn launch(data: PathBuf, environment: &[(&str, &str)], flags: &[&str]) -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_snug"))
+        let mut child = Command::new(program())
             .args(["run", "--data"])
             .arg(&data)
             .args(flags)
@@ -202,14 +202,21 @@ impl Drop for Server {
     }
 }
 
+/// The binary under test: the built one, or what `cross/test` names, which is one for another processor.
+pub fn program() -> PathBuf {
+    std::env::var_os("SNUG_UNDER_TEST")
+        .map_or_else(|| env!("CARGO_BIN_EXE_snug").into(), PathBuf::from)
+}
+
 /// A path for the data of one test, where nothing is.
-fn scratch(name: &str) -> PathBuf {
+pub fn scratch(name: &str) -> PathBuf {
     let data = std::env::temp_dir().join(format!("snug-{name}-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&data);
     data
 }
 
-fn configure(data: &Path, config: &str) {
+/// Makes the directory and a `snug.toml` in it, without limits on rates; `config` is appended.
+pub fn configure(data: &Path, config: &str) {
     std::fs::create_dir_all(data).expect("a data directory");
     let limits = if config.contains("[limits]") {
         ""
@@ -229,11 +236,12 @@ fn configure(data: &Path, config: &str) {
 }
 
 /// Starts a server on this data directory and kills it so soon that it may still be opening it.
-pub fn start_and_kill(data: &Path, after: Duration) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_snug"))
+pub fn start_and_kill(data: &Path, after: Duration, environment: &[(&str, &str)]) {
+    let mut child = Command::new(program())
         .args(["run", "--data"])
         .arg(data)
         .env_clear()
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -246,7 +254,7 @@ pub fn start_and_kill(data: &Path, after: Duration) {
 
 /// Does a verb of the command line on this data directory.
 pub fn command(data: &Path, words: &[&str], stdin: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_snug"))
+    let mut child = Command::new(program())
         .args(words)
         .arg("--data")
         .arg(data)

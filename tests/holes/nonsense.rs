@@ -105,7 +105,9 @@ fn hole_35_nonsense_in_every_namespace() {
     );
     println!("SNUG_SEED={seed}");
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-    let mut host = Host::new(&format!("{NO_RATES}\n[registration]\nmode = \"open\""));
+    let mut host = Host::new(&format!(
+        "{NO_RATES}\n[registration]\nmode = \"open\"\n[archive]\nenabled = true"
+    ));
     for name in ["anna", "ben", "watcher"] {
         host.account(name, "secret");
     }
@@ -316,6 +318,13 @@ fn nearly_right(dice: &mut Dice, namespaces: &[(String, String)]) -> String {
         "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>phone</resource></bind>",
         "<delay xmlns='urn:xmpp:delay' from='chat.test' stamp='2026-01-01T00:00:00Z'>x</delay>",
         "<stanza-id xmlns='urn:xmpp:sid:0' by='chat.test' id='x'/>",
+        "<query xmlns='urn:xmpp:mam:2' queryid='q'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>urn:xmpp:mam:2</value></field><field var='with'><value>ben@chat.test</value></field><field var='start'><value>2026-01-01T00:00:00Z</value></field></x><set xmlns='http://jabber.org/protocol/rsm'><max>5</max><before/></set><flip-page/></query>",
+        "<query xmlns='urn:xmpp:mam:2'><x xmlns='jabber:x:data' type='submit'><field var='ids'><value>AAAAAAAAAAAAAAAAAAAAAA</value></field><field var='after-id'><value>AaIDIKJiAACNznUGm0I9rw</value></field></x></query>",
+        "<query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>3</max><after>AaIDIKJiAACNznUGm0I9rw</after><index>1</index></set></query>",
+        "<prefs xmlns='urn:xmpp:mam:2' default='roster'><always><jid>ben@chat.test</jid></always><never><jid>watcher@chat.test/pc</jid></never></prefs>",
+        "<metadata xmlns='urn:xmpp:mam:2'/>",
+        "<retract xmlns='urn:xmpp:message-retract:1' id='i5'/>",
+        "<replace xmlns='urn:xmpp:message-correct:0' id='i5'/>",
         "<priority>5</priority>",
         "<show>away</show>",
     ]))

@@ -11,7 +11,11 @@ pub const BIND: &str =
 
 /// A server with anna and ben, nobody online, nobody slowed down.
 pub fn host() -> Host {
-    let mut host = Host::new(NO_RATES);
+    host_on(NO_RATES)
+}
+
+fn host_on(toml: &str) -> Host {
+    let mut host = Host::new(toml);
     host.account("anna", "secret");
     host.account("ben", "secret");
     host
@@ -19,7 +23,12 @@ pub fn host() -> Host {
 
 /// anna's phone and ben's pc, online.
 pub fn anna_and_ben() -> (Host, u32, u32) {
-    let mut host = host();
+    anna_and_ben_on(NO_RATES)
+}
+
+/// The same with a configuration.
+pub fn anna_and_ben_on(toml: &str) -> (Host, u32, u32) {
+    let mut host = host_on(toml);
     let anna = host.go_online("anna", "phone");
     let ben = host.go_online("ben", "pc");
     (host, anna, ben)

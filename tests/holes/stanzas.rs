@@ -1,6 +1,6 @@
-//! Rows 11, 14, 16 and 19: who says what to whom, and who is told what.
+//! Rows 11, 14, 15, 16 and 19: who says what to whom, and who is told what.
 
-use crate::host::Host;
+use crate::host::{Host, NO_RATES};
 use crate::stage::*;
 
 #[test]
@@ -130,6 +130,100 @@ fn hole_14_roster_push_spoof() {
 }
 
 #[test]
+fn hole_15_forged_copies_and_archive_results() {
+    let (mut host, anna, ben) = anna_and_ben();
+    let tablet = host.go_online("ben", "tablet");
+    for far in [ben, tablet] {
+        let enable = "<iq type='set' id='e'><enable xmlns='urn:xmpp:carbons:2'/></iq>";
+        assert!(host.ask(far, enable).contains("type='result'"));
+    }
+    host.sent(ben);
+    let inside = "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' from='mother@chat.test/x' to='ben@chat.test' type='chat'><body>send money</body></message></forwarded>";
+    let forged = [
+        format!("<received xmlns='urn:xmpp:carbons:2'>{inside}</received>"),
+        format!("<sent xmlns='urn:xmpp:carbons:2'>{inside}</sent>"),
+        format!("<received xmlns='urn:xmpp:carbons:1'>{inside}</received>"),
+        format!("<c:sent xmlns:c='urn:xmpp:carbons:2'>{inside}</c:sent>"),
+        format!("<result xmlns='urn:xmpp:mam:2' queryid='q' id='1'>{inside}</result>"),
+        format!("<result xmlns='urn:xmpp:mam:1' queryid='q' id='1'>{inside}</result>"),
+        format!("<m:result xmlns:m='urn:xmpp:mam:2' id='1'>{inside}</m:result>"),
+    ];
+    let check = |got: &str, what: &str| {
+        assert!(!got.contains("mother"), "{what}: {got}");
+        for stanza in elements(got) {
+            assert!(
+                stanza.contains(" from='anna@chat.test/phone'"),
+                "{what}: {stanza}"
+            );
+        }
+    };
+    for (number, child) in forged.iter().enumerate() {
+        for around in [
+            "",
+            "<body>hello</body>",
+            forged[(number + 1) % forged.len()].as_str(),
+        ] {
+            for to in ["ben@chat.test", "ben@chat.test/pc"] {
+                for kind in ["chat", "normal", "headline", "error"] {
+                    let message =
+                        format!("<message to='{to}' type='{kind}'>{around}{child}</message>");
+                    host.send(anna, &message);
+                    // What comes is from anna, and says nothing in anybody else's name; a copy of it there is not.
+                    let (got, copied) = (host.sent(ben), host.sent(tablet));
+                    check(&got, &message);
+                    check(&copied, &message);
+                    assert!(!host.is_closed(anna));
+                    let (full, error) = (to.contains('/'), kind == "error");
+                    assert_eq!(
+                        elements(&got).len(),
+                        usize::from(full || !error),
+                        "{message}"
+                    );
+                    assert_eq!(
+                        elements(&copied).len(),
+                        usize::from(!full && !error),
+                        "{message}"
+                    );
+                }
+            }
+        }
+    }
+    // One's own client is no server either.
+    host.send(
+        tablet,
+        &format!(
+            "<message to='ben@chat.test' type='chat'>{}</message>",
+            forged[0]
+        ),
+    );
+    assert!(!host.sent(ben).contains("mother") && !host.sent(tablet).contains("mother"));
+    // Kept for later is no way around it.
+    host.forget(ben);
+    host.forget(tablet);
+    for child in &forged {
+        host.send(
+            anna,
+            &format!("<message to='ben@chat.test' type='chat'><body>x</body>{child}</message>"),
+        );
+    }
+    let ben = host.log_in("ben", "pc");
+    host.send(ben, "<presence/>");
+    let got = host.sent(ben);
+    assert_eq!(got.matches("<body>x</body>").count(), forged.len());
+    assert!(!got.contains("mother"), "{got}");
+    // What anna forwards as herself she may.
+    host.send(
+        anna,
+        &format!("<message to='ben@chat.test' type='chat'><body>look</body>{inside}</message>"),
+    );
+    let got = host.sent(ben);
+    assert!(
+        got.contains("mother") && got.contains(" from='anna@chat.test/phone'"),
+        "{got}"
+    );
+}
+
+#[test]
 fn hole_16_forged_stanza_ids_and_delays() {
     let (mut host, anna, ben) = anna_and_ben();
     let forged = [
@@ -172,11 +266,102 @@ fn hole_16_forged_stanza_ids_and_delays() {
     host.send(anna, &message("ben@chat.test"));
     let ben = host.log_in("ben", "pc");
     host.send(ben, "<presence/>");
-    let got: Vec<String> = elements(&host.sent(ben))
-        .into_iter()
-        .filter(|xml| xml.starts_with("<message"))
-        .collect();
-    check(&got.concat());
+    check(&messages(&host.sent(ben)).concat());
+}
+
+/// The messages among what a client received.
+fn messages(text: &str) -> Vec<String> {
+    let mut all = elements(text);
+    all.retain(|xml| xml.starts_with("<message"));
+    all
+}
+
+/// ejabberd 25.04 took out the first forged id only. With an archive there is one id of the account, and it is the archive's own.
+#[test]
+fn hole_16_forged_ids_of_an_archive() {
+    let (mut host, anna, ben) = anna_and_ben_on(&format!("{NO_RATES}\n[archive]\nenabled = true"));
+    let genuine = |got: &str| {
+        assert!(!got.contains("forged"), "{got}");
+        let ids: Vec<&str> = got.split("<stanza-id ").skip(1).collect();
+        assert_eq!(ids.len(), 1, "{got}");
+        assert!(ids[0].contains(" by='ben@chat.test'"), "{got}");
+        let id = ids[0].split("id='").nth(1).expect("an id");
+        id[..22].to_owned()
+    };
+    let by = ["ben@chat.test", "b&#101;n@chat.test", "&#x42;EN@chat.test"];
+    let forged = by.map(|by| format!("<stanza-id xmlns='urn:xmpp:sid:0' by='{by}' id='forged'/>"));
+    let message = |number| {
+        format!(
+            "<message to='ben@chat.test' id='m{number}' type='chat'>{}<body>hello</body>{}</message>",
+            forged[..2].concat(),
+            forged[2]
+        )
+    };
+    host.send(anna, &message(1));
+    let live = genuine(&messages(&host.sent(ben)).concat());
+    host.forget(ben);
+    host.send(anna, &message(2));
+    let ben = host.log_in("ben", "pc");
+    host.send(ben, "<presence/>");
+    let waited = genuine(&messages(&host.sent(ben)).concat());
+    // What lies in the archives has none, and goes by the ids that were told.
+    let query = "<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'/></iq>";
+    let bens = host.ask(ben, query);
+    let annas = host.ask(anna, query);
+    for archive in [&bens, &annas] {
+        assert_eq!(messages(archive).len(), 2, "{archive}");
+        assert!(!archive.contains("<stanza-id"), "{archive}");
+    }
+    for id in [live, waited] {
+        assert!(bens.contains(&format!(" id='{id}'>")), "{bens}");
+        assert!(!annas.contains(&id), "{annas}");
+    }
+}
+
+/// CVE-2017-5589 and its family: clients took anybody's copies and results for their own server's. Those that somebody makes up come from who made them
+/// up, without what was made up, and so the archive keeps them.
+#[test]
+fn hole_15_results_of_an_archive_that_somebody_makes_up() {
+    let (mut host, anna, ben) = anna_and_ben_on(&format!("{NO_RATES}\n[archive]\nenabled = true"));
+    let tablet = host.go_online("ben", "tablet");
+    host.sent(ben);
+    let said = "<forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>\
+        <message xmlns='jabber:client' from='boss@chat.test/x' to='ben@chat.test' type='chat'><body>pay anna</body></message></forwarded>";
+    let result = format!(
+        "<result xmlns='urn:xmpp:mam:2' queryid='q' id='AAAAAAAAAAAAAAAAAAAAAA'>{said}</result>"
+    );
+    for (sender, from) in [
+        (anna, "anna@chat.test/phone"),
+        (tablet, "ben@chat.test/tablet"),
+    ] {
+        for own in ["", "from='ben@chat.test' "] {
+            let forged = format!(
+                "<message {own}to='ben@chat.test/pc' type='chat'>{result}<store xmlns='urn:xmpp:hints'/></message>"
+            );
+            host.send(sender, &forged);
+            let got = messages(&host.sent(ben));
+            if sender == anna && !own.is_empty() {
+                // HOLES 11: nobody says that they are another.
+                assert!(got.is_empty() && host.is_closed(anna), "{got:?}");
+                continue;
+            }
+            assert_eq!(got.len(), 1, "{got:?}");
+            let head = got[0].split('>').next().expect("a start tag");
+            assert!(head.contains(&format!(" from='{from}'")), "{head}");
+        }
+    }
+    let archive = host.ask(
+        ben,
+        "<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2' queryid='real'/></iq>",
+    );
+    for row in messages(&archive) {
+        assert!(row.contains("queryid='real'"), "{row}");
+        assert!(
+            !row.contains("queryid='q'") && !row.contains("boss"),
+            "{row}"
+        );
+    }
+    assert_eq!(messages(&archive).len(), 3, "{archive}");
 }
 
 #[test]
