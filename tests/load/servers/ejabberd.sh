@@ -4,6 +4,7 @@
 # the command that starts the server, one argument a line. Exit 77: not installed.
 # The Erlang VM is started as ejabberdctl would, only without the node name: so it needs no epmd and
 # listens nowhere but on the two ports below.
+# ARCHIVE=mnesia or ARCHIVE=sqlite: with mod_mam on that storage, for everybody, and mod_stream_mgmt.
 set -eu
 dir=$1 starttls=$2 tls=$3 certificate=$4 key=$5
 
@@ -13,6 +14,13 @@ done
 if [ -z "${found:-}" ] || ! command -v erl >/dev/null; then
     echo "ejabberd is not installed: apt-get install ejabberd" >&2
     exit 77
+fi
+
+if [ "${ARCHIVE:-}" = sqlite ]; then
+    for needed in /usr/lib/erlang/lib/p1_sqlite3-* "${found%/ebin}/priv/sql/lite.sql" /usr/bin/sqlite3; do
+        [ -e "$needed" ] || { echo "ejabberd's driver for SQLite is not installed: apt-get install erlang-p1-sqlite3 sqlite3" >&2; exit 77; }
+    done
+    [ -e "$dir/archive.sqlite" ] || sqlite3 "$dir/archive.sqlite" <"${found%/ebin}/priv/sql/lite.sql"
 fi
 
 mkdir -p "$dir/mnesia"
@@ -38,6 +46,11 @@ modules:
   mod_time: {}
   mod_version: {}
 EOF
+case "${ARCHIVE:-}" in
+mnesia | sqlite) printf '%s\n' '  mod_stream_mgmt: {}' "  mod_mam: {default: always, db_type: $(echo "$ARCHIVE" | sed s/sqlite/sql/)}" ;;
+esac >>"$dir/ejabberd.yml"
+[ "${ARCHIVE:-}" != sqlite ] ||
+    printf '%s\n' 'sql_type: sqlite' "sql_database: $dir/archive.sqlite" >>"$dir/ejabberd.yml"
 
 printf '%s\n' env "EJABBERD_CONFIG_PATH=$dir/ejabberd.yml" "EJABBERD_LOG_PATH=$dir/ejabberd.log" \
     "ERL_CRASH_DUMP=$dir/erl_crash.dump" "ERL_LIBS=${found%/ejabberd-*}" ERL_MAX_PORTS=32000 ERL_MAX_ETS_TABLES=1400 \

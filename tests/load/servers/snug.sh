@@ -1,5 +1,6 @@
 #!/bin/sh
-# snug with its defaults: its own local CA, no rate limits; and contact lists of their owners alone, as the others have them. SNUG names the binary.
+# snug with its defaults: its own local CA, no rate limits; and contact lists of their owners alone, as the others have them. SNUG names the binary;
+# LOAD_ARCHIVE=true leaves it its archive.
 # Called with: DIR STARTTLS_PORT TLS_PORT CERTIFICATE KEY. Writes the configuration into DIR and prints
 # the command that starts the server, one argument a line. Exit 77: not built.
 # The certificate is the one that snug makes for itself (ECDSA P-256, like that of the others).
@@ -21,6 +22,8 @@ c2s_tls = ["127.0.0.1:$tls"]
 mode = "open"
 [roster]
 everyone = false
+[archive]
+enabled = ${LOAD_ARCHIVE:-false}
 [limits]
 stanza_rate = 0
 connection_rate = 0

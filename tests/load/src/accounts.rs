@@ -71,7 +71,7 @@ pub fn in_parallel<T: Send>(
 fn make(server: &Server, account: &Account, hash: Hash) -> Result<(), String> {
     let (mut client, features) = Client::stream(server, Way::StartTls)?;
     client.register(account)?;
-    client.login(&features, hash, account)?;
+    client.login(&features, hash, account, "load")?;
     for number in 0..CONTACTS {
         let item = format!(
             "<item jid='contact{number}@{DOMAIN}' name='Contact number {number}'><group>Friends</group></item>"

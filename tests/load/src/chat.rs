@@ -29,8 +29,29 @@ const IN_FLIGHT: [(usize, &str); 2] = [(20, "chat-20"), (320, "chat-320")];
 /// No message may be longer on its way.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(20);
 
+/// Keys of the archived chat: without and with acknowledgements.
+const ARCHIVED: [(usize, &str); 1] = [(20, "archived-20")];
+const ACKED: [(usize, &str); 1] = [(20, "acked-20")];
+
 /// CPU time of the server for each delivered message, in µs.
 pub fn run(setup: &Setup, plan: &Plan) -> Result<Vec<Figure>, String> {
+    chat(setup, plan, false, &IN_FLIGHT)
+}
+
+/// The same with an archive: as clients without XEP-0198 chat, and with a sender that asks for an acknowledgement with each message and takes it for
+/// delivered only then. What an acknowledgement stands for is the server's affair: snug's is on the disk.
+pub fn archived(setup: &Setup, plan: &Plan) -> Result<Vec<Figure>, String> {
+    let mut figures = chat(setup, plan, false, &ARCHIVED)?;
+    figures.extend(chat(setup, plan, true, &ACKED)?);
+    Ok(figures)
+}
+
+fn chat(
+    setup: &Setup,
+    plan: &Plan,
+    acked: bool,
+    in_flight: &[(usize, &'static str)],
+) -> Result<Vec<Figure>, String> {
     let accounts = accounts::prepare(setup, 2 * PAIRS, plan.hash)?;
     let server = setup.start()?;
     let mut load = Load::new()?;
@@ -43,22 +64,21 @@ pub fn run(setup: &Setup, plan: &Plan) -> Result<Vec<Figure>, String> {
             });
         }
         let (receiver, sender) = (ends.pop(), ends.pop());
-        let (Some(sender), Some(receiver)) = (sender, receiver) else {
+        let (Some(mut sender), Some(receiver)) = (sender, receiver) else {
             return Err("a pair has two ends".into());
         };
-        load.add(sender, receiver, &accounts[2 * number + 1].jid())?;
+        if acked && !sender.enable_acks()? {
+            eprintln!("{} offers no acknowledgements (XEP-0198)", setup.name);
+            return Ok(Vec::new());
+        }
+        load.add(sender, receiver, &accounts[2 * number + 1].jid(), acked)?;
     }
 
     let mut figures = Vec::new();
-    for (in_flight, key) in IN_FLIGHT {
-        load.chat(in_flight / PAIRS, plan.chat / 5)?;
-        figures.push(measure(
-            &server,
-            &mut load,
-            in_flight / PAIRS,
-            plan.chat,
-            key,
-        )?);
+    for &(in_flight, key) in in_flight {
+        let window = in_flight / PAIRS;
+        load.chat(window, Until::Time(plan.chat / 5))?;
+        figures.push(measure(&server, &mut load, window, plan.chat, key)?);
     }
     Ok(figures)
 }
@@ -76,7 +96,7 @@ fn measure(
         process::own().map_err(failed)?,
     );
     let start = Instant::now();
-    let delivered = load.chat(window, time)? as f64;
+    let delivered = load.chat(window, Until::Time(time))? as f64;
     let wall = start.elapsed();
     let server_used = process::cpu(server.pid).map_err(failed)? - server_before;
     let own_used = process::own().map_err(failed)? - own_before;
@@ -88,15 +108,24 @@ fn measure(
     })
 }
 
+/// How long a chat goes on.
+#[derive(Clone, Copy)]
+pub enum Until {
+    Time(Duration),
+    /// So many messages of each pair.
+    Count(u64),
+}
+
 /// All pairs and the epoll that they wait in.
-struct Load {
+pub struct Load {
     epoll: OwnedFd,
     pairs: Vec<Pair>,
     scratch: Vec<u8>,
 }
 
 impl Load {
-    fn new() -> Result<Load, String> {
+    /// Without pairs.
+    pub fn new() -> Result<Load, String> {
         // SAFETY: no pointer goes in; the descriptor that comes out is ours alone.
         let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if epoll < 0 {
@@ -111,7 +140,14 @@ impl Load {
         })
     }
 
-    fn add(&mut self, sender: Client, receiver: Client, to: &str) -> Result<(), String> {
+    /// One more pair. `acked`: the sender has enabled acknowledgements and waits for them.
+    pub fn add(
+        &mut self,
+        sender: Client,
+        receiver: Client,
+        to: &str,
+        acked: bool,
+    ) -> Result<(), String> {
         let number = self.pairs.len();
         let pair = Pair {
             sender: End::new(sender)?,
@@ -119,7 +155,11 @@ impl Load {
             template: Template::new(number, to)?,
             sent: 0,
             received: 0,
+            acked: acked.then_some(0),
+            window: 0,
+            last: 0,
             text: Vec::new(),
+            answers: Vec::new(),
             delivered: Instant::now(),
         };
         for (role, end) in [&pair.sender, &pair.receiver].into_iter().enumerate() {
@@ -138,16 +178,21 @@ impl Load {
         Ok(())
     }
 
-    /// Keeps `window` messages of each pair on the way for `time`, then waits until all have arrived; how many.
-    fn chat(&mut self, window: usize, time: Duration) -> Result<u64, String> {
+    /// Keeps `window` messages of each pair on the way, then waits until all have arrived; how many.
+    pub fn chat(&mut self, window: usize, until: Until) -> Result<u64, String> {
         let before: u64 = self.pairs.iter().map(|pair| pair.received).sum();
-        let end = Instant::now() + time;
+        let start = Instant::now();
         for pair in &mut self.pairs {
-            pair.delivered = Instant::now();
-            pair.send(window)?;
+            pair.delivered = start;
+            pair.window = window as u64;
+            pair.last = match until {
+                Until::Time(_) => u64::MAX,
+                Until::Count(count) => pair.sent + count,
+            };
+            pair.send()?;
         }
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 4 * PAIRS];
-        while self.pairs.iter().any(|pair| pair.received < pair.sent) {
+        while self.pairs.iter().any(|pair| pair.done() < pair.sent) {
             let (epoll, capacity) = (self.epoll.as_raw_fd(), events.len() as i32);
             // SAFETY: the kernel writes at most `capacity` events into the array.
             let count = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), capacity, 1000) };
@@ -155,16 +200,19 @@ impl Load {
                 return Err(format!("epoll: {}", io::Error::last_os_error()));
             }
             let now = Instant::now();
+            if matches!(until, Until::Time(time) if now - start >= time) {
+                self.pairs.iter_mut().for_each(|pair| pair.last = 0);
+            }
             for event in &events[..count.max(0) as usize] {
                 let pair = &mut self.pairs[event.u64 as usize / 2];
                 if event.u64 % 2 == 0 {
-                    pair.sender_ready(&mut self.scratch)?;
+                    pair.sender_ready(&mut self.scratch, now)?;
                 } else {
-                    pair.receive(&mut self.scratch, now, now < end)?;
+                    pair.receive(&mut self.scratch, now)?;
                 }
             }
             if let Some(pair) = self.pairs.iter().find(|pair| pair.is_late(now)) {
-                let missing = pair.sent - pair.received;
+                let missing = pair.sent - pair.done();
                 return Err(format!(
                     "{missing} messages of a pair have not arrived within {DELIVERED_WITHIN:?}"
                 ));
@@ -180,34 +228,53 @@ struct Pair {
     template: Template,
     sent: u64,
     received: u64,
-    /// What arrived and is not yet a whole message; between two calls also scratch for what is sent.
+    /// Messages that were acknowledged to the sender; none where it does not ask.
+    acked: Option<u64>,
+    /// Messages that may be on the way.
+    window: u64,
+    /// The number at which the chat ends.
+    last: u64,
+    /// What arrived and is not yet a whole message.
     text: Vec<u8>,
-    /// When the last message arrived.
+    /// What the sender has read and is not yet whole.
+    answers: Vec<u8>,
+    /// When the last message arrived, or was acknowledged.
     delivered: Instant,
 }
 
 impl Pair {
-    fn send(&mut self, count: usize) -> Result<(), String> {
-        for _ in 0..count {
+    /// Messages that are no longer on the way.
+    fn done(&self) -> u64 {
+        self.acked.unwrap_or(u64::MAX).min(self.received)
+    }
+
+    /// Sends as many messages as may be on the way.
+    fn send(&mut self) -> Result<(), String> {
+        let failed = |error: io::Error| format!("send: {error}");
+        let before = self.sent;
+        while self.sent < self.last && self.sent - self.done() < self.window {
             let message = self.template.number(self.sent);
             self.sender
                 .tls
                 .writer()
                 .write_all(message)
-                .map_err(|error| format!("send: {error}"))?;
+                .map_err(failed)?;
             self.sent += 1;
+        }
+        if self.acked.is_some() && self.sent > before {
+            let ask = b"<r xmlns='urn:xmpp:sm:3'/>";
+            self.sender.tls.writer().write_all(ask).map_err(failed)?;
         }
         self.sender.flush()
     }
 
     /// Takes what arrived, checks it, and sends as many new messages if the chat goes on.
-    fn receive(&mut self, scratch: &mut [u8], now: Instant, go_on: bool) -> Result<(), String> {
+    fn receive(&mut self, scratch: &mut [u8], now: Instant) -> Result<(), String> {
         self.receiver.read(scratch, &mut self.text)?;
-        let mut arrived = 0;
+        let before = self.received;
         let mut taken = 0;
         while let Some(length) = self.template.check(&self.text[taken..], self.received)? {
             self.received += 1;
-            arrived += 1;
             taken += length;
         }
         self.text.drain(..taken);
@@ -217,33 +284,62 @@ impl Pair {
                 String::from_utf8_lossy(&self.text)
             ));
         }
-        if arrived > 0 {
+        if self.received > before {
             self.delivered = now;
-            if go_on {
-                self.send(arrived)?;
-            }
+            self.send()?;
         }
         self.receiver.flush()
     }
 
-    /// The sender's socket takes more, or has something to read: which can only be bad news.
-    fn sender_ready(&mut self, scratch: &mut [u8]) -> Result<(), String> {
-        let mut text = Vec::new();
-        self.sender.read(scratch, &mut text)?;
-        if memmem::find(&text, b"<message").is_some()
-            || memmem::find(&text, b"stream:error").is_some()
+    /// The sender's socket takes more, or has something to read: acknowledgements, or bad news.
+    fn sender_ready(&mut self, scratch: &mut [u8], now: Instant) -> Result<(), String> {
+        self.sender.read(scratch, &mut self.answers)?;
+        if memmem::find(&self.answers, b"<message").is_some()
+            || memmem::find(&self.answers, b"stream:error").is_some()
         {
             return Err(format!(
                 "the server answered a message with {}",
-                String::from_utf8_lossy(&text)
+                String::from_utf8_lossy(&self.answers)
             ));
+        }
+        let Some(end) = memchr::memrchr(b'>', &self.answers) else {
+            return self.sender.flush();
+        };
+        if let Some(acked) = &mut self.acked {
+            // XEP-0198 §4: the last count is the one that holds.
+            if let Some(count) = last_count(&self.answers[..=end]) {
+                *acked = count?;
+                self.delivered = now;
+            }
+            if memmem::find(&self.answers[..=end], b"<r ").is_some() {
+                // The sender has received no stanza.
+                let answer = b"<a xmlns='urn:xmpp:sm:3' h='0'/>";
+                let written = self.sender.tls.writer().write_all(answer);
+                written.map_err(|error| format!("send: {error}"))?;
+            }
+        }
+        self.answers.drain(..=end);
+        if self.acked.is_some() {
+            return self.send();
         }
         self.sender.flush()
     }
 
     fn is_late(&self, now: Instant) -> bool {
-        self.received < self.sent && now - self.delivered > DELIVERED_WITHIN
+        self.done() < self.sent && now - self.delivered > DELIVERED_WITHIN
     }
+}
+
+/// The count in the last `<a/>` of this text, if there is one.
+fn last_count(text: &[u8]) -> Option<Result<u64, String>> {
+    let start = memmem::rfind(text, b"<a ")?;
+    let text = String::from_utf8_lossy(&text[start..]);
+    let element = text.split('>').next().unwrap_or("");
+    let count = [" h='", " h=\""].iter().find_map(|name| {
+        let digits = element.split_once(name)?.1;
+        digits.split(['\'', '"']).next()?.parse().ok()
+    });
+    Some(count.ok_or_else(|| format!("an acknowledgement without a count: {element}")))
 }
 
 /// One connection of a pair, not blocking.
@@ -309,7 +405,7 @@ impl End {
 }
 
 /// The messages of one pair: all alike but for their number, which is in the ids and the body.
-struct Template {
+pub struct Template {
     message: Numbered,
     id: Numbered,
     body: Numbered,
@@ -319,7 +415,8 @@ struct Template {
 }
 
 impl Template {
-    fn new(pair: usize, to: &str) -> Result<Template, String> {
+    /// Those of the pair with this number.
+    pub fn new(pair: usize, to: &str) -> Result<Template, String> {
         // A UUID in shape, as clients make them, with the pair and the number in it.
         let id = format!("5d0c1a3e-{pair:04}-4000-8000-{DIGITS}");
         let around = |body: &str| {
@@ -342,7 +439,7 @@ impl Template {
     }
 
     /// The message with this number.
-    fn number(&mut self, number: u64) -> &[u8] {
+    pub fn number(&mut self, number: u64) -> &[u8] {
         self.message.set(number)
     }
 
@@ -418,6 +515,14 @@ fn digits(mut number: u64) -> [u8; DIGITS.len()] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_count_holds() {
+        let text = b"<a xmlns='urn:xmpp:sm:3' h='7'/><r xmlns='urn:xmpp:sm:3'/><a h=\"9\" xmlns=\"urn:xmpp:sm:3\"/>";
+        assert_eq!(last_count(text), Some(Ok(9)));
+        assert_eq!(last_count(b"<presence/>"), None);
+        assert!(last_count(b"<a x='1'/>").is_some_and(|count| count.is_err()));
+    }
 
     #[test]
     fn a_message_has_its_length_and_is_known_again() {

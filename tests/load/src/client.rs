@@ -60,6 +60,8 @@ pub struct Client {
     /// None before STARTTLS.
     pub tls: Option<Box<ClientConnection>>,
     splitter: Splitter,
+    /// What the server has offered last.
+    pub features: String,
 }
 
 impl Client {
@@ -83,6 +85,7 @@ impl Client {
             socket,
             tls: None,
             splitter: Splitter::default(),
+            features: String::new(),
         })
     }
 
@@ -114,8 +117,19 @@ impl Client {
         hash: Hash,
         account: &Account,
     ) -> Result<Client, String> {
+        Client::session_as(server, way, hash, account, "load")
+    }
+
+    /// The same with a resource of one's own.
+    pub fn session_as(
+        server: &Server,
+        way: Way,
+        hash: Hash,
+        account: &Account,
+        resource: &str,
+    ) -> Result<Client, String> {
         let (mut client, features) = Client::stream(server, way)?;
-        client.login(&features, hash, account)?;
+        client.login(&features, hash, account, resource)?;
         client.query(
             "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>",
             "roster",
@@ -148,7 +162,13 @@ impl Client {
     }
 
     /// SASL and resource binding.
-    pub fn login(&mut self, features: &str, hash: Hash, account: &Account) -> Result<(), String> {
+    pub fn login(
+        &mut self,
+        features: &str,
+        hash: Hash,
+        account: &Account,
+        resource: &str,
+    ) -> Result<(), String> {
         let mechanism = hash.mechanism();
         if !features.contains(&format!(">{mechanism}<")) {
             return Err(format!("the server offers no {mechanism}: {features}"));
@@ -167,11 +187,29 @@ impl Client {
         if decode(&self.expect("<success")?)? != proof {
             return Err("the server does not know the password's keys".into());
         }
-        self.open_stream()?;
-        let bind =
-            "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>load</resource></bind>";
+        self.features = self.open_stream()?;
+        let bind = format!(
+            "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind>"
+        );
         self.query(&format!("<iq type='set' id='bind'>{bind}</iq>"), "bind")?;
         Ok(())
+    }
+
+    /// XEP-0198 §3: asks for acknowledgements from here on; false: the server has none.
+    pub fn enable_acks(&mut self) -> Result<bool, String> {
+        if !self.features.contains("urn:xmpp:sm:3") {
+            return Ok(false);
+        }
+        self.send("<enable xmlns='urn:xmpp:sm:3'/>")?;
+        loop {
+            let piece = self.next()?;
+            if piece.starts_with("<enabled") {
+                return Ok(true);
+            }
+            if piece.starts_with("<failed") || piece.starts_with("<stream:error") {
+                return Err(format!("stream management was refused: {piece}"));
+            }
+        }
     }
 
     /// Sends an IQ and waits for its result; what comes before it is skipped.
@@ -244,7 +282,8 @@ impl Client {
         Err(format!("expected {start}…, the server sent {piece}"))
     }
 
-    fn next(&mut self) -> Result<String, String> {
+    /// The next piece of the stream.
+    pub fn next(&mut self) -> Result<String, String> {
         loop {
             if let Some(piece) = self.splitter.next() {
                 return Ok(piece);
@@ -297,7 +336,8 @@ impl Client {
     }
 }
 
-fn is_result(answer: &str, id: &str) -> bool {
+/// Whether this is the result of the IQ with this id.
+pub fn is_result(answer: &str, id: &str) -> bool {
     let head = answer.split('>').next().unwrap_or("");
     let has = |name: &str, value: &str| {
         head.contains(&format!(" {name}='{value}'"))

@@ -1,9 +1,10 @@
 //! Measures what XMPP servers spend: CPU time for each message and login, memory for each session, time to start.
 //!
-//! `plan.rs` lists the scenarios, one file each (`chat.rs`, `login.rs`, `sessions.rs`, `start.rs`); `client.rs` is the
+//! `plan.rs` lists the scenarios, one file each (`chat.rs`, `login.rs`, `sessions.rs`, `start.rs`; with `--archive` instead `archive.rs`,
+//! which `fill.rs` fills, `lone.rs` and again `chat.rs`); `client.rs` is the
 //! XMPP client under them, `process.rs` reads what the server has used, `server.rs` starts what `servers/*.sh` sets
 //! up, `relay.rs` is the limit that all are compared with, `report.rs` prints. A new scenario is a file, its line
-//! in `SCENARIOS` and its rows in `ROWS`; a new server is a script.
+//! in `SCENARIOS` or `ARCHIVE_PARTS` and its rows in `ROWS`; a new server is a script.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,9 +13,12 @@ use std::process::{Command, ExitCode};
 use argh::FromArgs;
 
 mod accounts;
+mod archive;
 mod chat;
 mod client;
+mod fill;
 mod login;
+mod lone;
 mod plan;
 mod process;
 mod relay;
@@ -25,7 +29,7 @@ mod sessions;
 mod splitter;
 mod start;
 
-use plan::{Plan, SCENARIOS};
+use plan::{ARCHIVE_PARTS, PARTS, Part, Plan, Scenario};
 use report::Outcome;
 use scram::Hash;
 use server::{Setup, Unusable};
@@ -57,7 +61,7 @@ struct Measure {
     /// servers, separated by commas: names of set-up scripts
     #[argh(option)]
     servers: String,
-    /// scenarios, separated by commas (default: chat,login,sessions,start)
+    /// scenarios, separated by commas (default: chat,login,sessions,start; with --archive archive-chat,archive-lone,archive-small,archive-large)
     #[argh(option)]
     only: Option<String>,
     /// repetitions, of which the best is reported (default: 3; --quick: 1)
@@ -66,6 +70,12 @@ struct Measure {
     /// log in with SCRAM-SHA-256 instead of SCRAM-SHA-1, on servers that offer it
     #[argh(switch)]
     sha256: bool,
+    /// measure archives instead: chat, pages, memory, what goes to the disk
+    #[argh(switch)]
+    archive: bool,
+    /// messages of the large archive (default: 1000000; --quick: 20000)
+    #[argh(option)]
+    large: Option<u64>,
     /// one short repetition
     #[argh(switch)]
     quick: bool,
@@ -100,37 +110,76 @@ impl Measure {
         } else {
             Hash::Sha1
         };
-        let plan = if self.quick {
+        let mut plan = if self.quick {
             Plan::quick(hash)
         } else {
             Plan::full(hash)
         };
         let repeat = self.repeat.unwrap_or(if self.quick { 1 } else { 3 });
+        if let Some(large) = self.large {
+            plan.large = large;
+        }
+        let parts: &[Part] = match self.archive {
+            false => &PARTS,
+            true => &ARCHIVE_PARTS,
+        };
         let only: Vec<&str> = self
             .only
             .as_deref()
             .map(|only| only.split(',').collect())
             .unwrap_or_default();
-        if let Some(unknown) = only
-            .iter()
-            .find(|name| SCENARIOS.iter().all(|scenario| scenario.name != **name))
-        {
+        let names = || {
+            let scenarios = parts.iter().flat_map(|part| part.scenarios);
+            scenarios.map(|scenario| scenario.name)
+        };
+        if let Some(unknown) = only.iter().find(|one| names().all(|name| name != **one)) {
+            let there: Vec<&str> = names().collect();
             return Err(format!(
-                "there is no scenario {unknown}; there are chat, login, sessions and start"
+                "there is no scenario {unknown}; there are {}",
+                there.join(", ")
             ));
         }
-        make_certificate(&self.work)?;
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        let mut good = true;
+        for part in parts {
+            let wanted = |scenario: &&Scenario| only.is_empty() || only.contains(&scenario.name);
+            let scenarios: Vec<&Scenario> = part.scenarios.iter().filter(wanted).collect();
+            if !scenarios.is_empty() {
+                let work = self.work.join(part.name);
+                good &= self.measure(&work, &scenarios, &plan, repeat, &mut outcomes)?;
+            }
+        }
+        let table = report::table(&outcomes);
+        if self.json {
+            eprint!("{table}");
+            print!("{}", report::json(&outcomes));
+        } else {
+            print!("{table}");
+        }
+        Ok(good)
+    }
 
+    /// Runs some scenarios on fresh servers below `work`. False if a server that is there could not be measured.
+    fn measure(
+        &self,
+        work: &Path,
+        scenarios: &[&Scenario],
+        plan: &Plan,
+        repeat: usize,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<bool, String> {
+        make_certificate(work)?;
         let mut good = true;
         let mut setups = Vec::new();
-        let mut outcomes = Vec::new();
         for name in self.servers.split(',') {
-            match Setup::new(&self.scripts, name, &self.work) {
+            match Setup::new(&self.scripts, name, work) {
                 Ok(setup) => {
-                    outcomes.push(Outcome {
-                        server: name.to_owned(),
-                        figures: Vec::new(),
-                    });
+                    if outcomes.iter().all(|outcome| outcome.server != name) {
+                        outcomes.push(Outcome {
+                            server: name.to_owned(),
+                            figures: Vec::new(),
+                        });
+                    }
                     setups.push(setup);
                 }
                 Err(Unusable::Missing(what)) => eprintln!("SKIPPED {name}: {what}"),
@@ -141,15 +190,15 @@ impl Measure {
             }
         }
         for repetition in 1..=repeat {
-            for scenario in SCENARIOS
-                .iter()
-                .filter(|scenario| only.is_empty() || only.contains(&scenario.name))
-            {
+            for scenario in scenarios {
                 // Servers take turns within a scenario: what else the machine does meanwhile meets all of them.
-                for (setup, outcome) in setups.iter().zip(&mut outcomes) {
+                for setup in &setups {
                     eprintln!("{repetition}/{repeat} {} {}", scenario.name, setup.name);
-                    match (scenario.run)(setup, &plan) {
-                        Ok(figures) => outcome.figures.extend(figures),
+                    match (scenario.run)(setup, plan) {
+                        Ok(figures) => outcomes
+                            .iter_mut()
+                            .filter(|outcome| outcome.server == setup.name)
+                            .for_each(|outcome| outcome.figures.extend(&figures)),
                         Err(error) => {
                             eprintln!("FAILED {} {}: {error}", scenario.name, setup.name);
                             good = false;
@@ -157,13 +206,6 @@ impl Measure {
                     }
                 }
             }
-        }
-        let table = report::table(&outcomes);
-        if self.json {
-            eprint!("{table}");
-            print!("{}", report::json(&outcomes));
-        } else {
-            print!("{table}");
         }
         Ok(good)
     }

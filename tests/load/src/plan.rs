@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::scram::Hash;
 use crate::server::Setup;
-use crate::{chat, login, sessions, start};
+use crate::{archive, chat, login, lone, sessions, start};
 
 /// How much of everything one repetition does.
 pub struct Plan {
@@ -18,6 +18,12 @@ pub struct Plan {
     pub sessions: usize,
     /// Starts, of which the best counts.
     pub starts: usize,
+    /// Time for reading the last page of an archive again and again.
+    pub pages: Duration,
+    /// The longest walk through an archive.
+    pub walk: Duration,
+    /// Messages of a large archive.
+    pub large: u64,
 }
 
 impl Plan {
@@ -29,6 +35,9 @@ impl Plan {
             logins: Duration::from_secs(3),
             sessions: 1000,
             starts: 3,
+            pages: Duration::from_secs(2),
+            walk: Duration::from_secs(40),
+            large: 1_000_000,
         }
     }
 
@@ -40,6 +49,9 @@ impl Plan {
             logins: Duration::from_millis(1500),
             sessions: 300,
             starts: 2,
+            pages: Duration::from_secs(1),
+            walk: Duration::from_secs(5),
+            large: 20_000,
         }
     }
 }
@@ -56,6 +68,18 @@ pub struct Figure {
     pub generator_us: f64,
 }
 
+impl Figure {
+    /// A value alone.
+    pub fn of(key: &'static str, value: f64) -> Figure {
+        Figure {
+            key,
+            value,
+            a_second: 0.0,
+            generator_us: 0.0,
+        }
+    }
+}
+
 /// One scenario.
 pub struct Scenario {
     pub name: &'static str,
@@ -63,7 +87,7 @@ pub struct Scenario {
 }
 
 /// In the order in which they run.
-pub const SCENARIOS: [Scenario; 4] = [
+const SCENARIOS: [Scenario; 4] = [
     Scenario {
         name: "chat",
         run: chat::run,
@@ -82,6 +106,52 @@ pub const SCENARIOS: [Scenario; 4] = [
     },
 ];
 
+/// Scenarios that share their servers' data; each part has servers with directories of their own, so that what fills one archive is not in another's way.
+pub struct Part {
+    /// The directory's name.
+    pub name: &'static str,
+    pub scenarios: &'static [Scenario],
+}
+
+/// Without `--archive`.
+pub const PARTS: [Part; 1] = [Part {
+    name: "all",
+    scenarios: &SCENARIOS,
+}];
+
+/// With `--archive`.
+pub const ARCHIVE_PARTS: [Part; 4] = [
+    Part {
+        name: "chat",
+        scenarios: &[Scenario {
+            name: "archive-chat",
+            run: chat::archived,
+        }],
+    },
+    Part {
+        // A disk of its own, if `tests/load/run` could make one.
+        name: "lone",
+        scenarios: &[Scenario {
+            name: "archive-lone",
+            run: lone::run,
+        }],
+    },
+    Part {
+        name: "small",
+        scenarios: &[Scenario {
+            name: "archive-small",
+            run: archive::small,
+        }],
+    },
+    Part {
+        name: "large",
+        scenarios: &[Scenario {
+            name: "archive-large",
+            run: archive::large,
+        }],
+    },
+];
+
 /// How a figure is reported.
 pub struct Row {
     pub key: &'static str,
@@ -92,7 +162,7 @@ pub struct Row {
 }
 
 /// In the order of the table.
-pub static ROWS: [Row; 10] = [
+pub static ROWS: [Row; 23] = [
     Row {
         key: "chat-20",
         title: "message, 20 in flight",
@@ -152,5 +222,155 @@ pub static ROWS: [Row; 10] = [
         title: "start to features",
         unit: "ms CPU",
         limit: None,
+    },
+    Row {
+        key: "archived-20",
+        title: "archived, 20 in flight",
+        unit: "µs CPU",
+        limit: None,
+    },
+    Row {
+        key: "acked-20",
+        title: "  and acknowledged",
+        unit: "µs CPU",
+        limit: None,
+    },
+    Row {
+        key: "page-small",
+        title: "last 50 of 10 000",
+        unit: "ms",
+        limit: None,
+    },
+    Row {
+        key: "page-small-cpu",
+        title: "last 50 of 10 000",
+        unit: "ms CPU",
+        limit: None,
+    },
+    Row {
+        key: "walk-50-small",
+        title: "10 000 in pages of 50",
+        unit: "µs CPU each",
+        limit: None,
+    },
+    Row {
+        key: "walk-100-small",
+        title: "10 000 in pages of 100",
+        unit: "µs CPU each",
+        limit: None,
+    },
+    Row {
+        key: "lone",
+        title: "a lone message",
+        unit: "KiB to disk",
+        limit: None,
+    },
+    Row {
+        key: "lone-counted",
+        title: "  as the kernel counts",
+        unit: "KiB",
+        limit: None,
+    },
+    Row {
+        key: "page-large",
+        title: "last 50 of the large",
+        unit: "ms",
+        limit: None,
+    },
+    Row {
+        key: "page-large-cpu",
+        title: "last 50 of the large",
+        unit: "ms CPU",
+        limit: None,
+    },
+    Row {
+        key: "walk-50-large",
+        title: "large, pages of 50",
+        unit: "µs CPU each",
+        limit: None,
+    },
+    Row {
+        key: "walk-100-large",
+        title: "large, pages of 100",
+        unit: "µs CPU each",
+        limit: None,
+    },
+    Row {
+        key: "archive-rss",
+        title: "large, after a start",
+        unit: "MiB RSS",
+        limit: None,
+    },
+];
+
+/// What an issue wants of snug's figure.
+pub struct Target {
+    pub key: &'static str,
+    /// The other servers' figure that it is compared with; none: the value itself counts.
+    pub peer_key: Option<&'static str>,
+    /// How the names of those servers begin.
+    pub peers: &'static str,
+    /// So many times the best of theirs, or the value, at most.
+    pub most: f64,
+    pub text: &'static str,
+}
+
+/// In the order of the table.
+pub static TARGETS: [Target; 8] = [
+    Target {
+        key: "acked-20",
+        peer_key: Some("archived-20"),
+        peers: "prosody",
+        most: 1.0 / 8.0,
+        text: "durable archived message, of Prosody's archived one",
+    },
+    Target {
+        key: "page-small",
+        peer_key: Some("page-small"),
+        peers: "",
+        most: 1.0 / 6.0,
+        text: "last 50 of 10 000, of the best other's",
+    },
+    Target {
+        key: "page-small-cpu",
+        peer_key: Some("page-small-cpu"),
+        peers: "",
+        most: 1.0 / 6.0,
+        text: "  its CPU",
+    },
+    Target {
+        key: "page-large",
+        peer_key: Some("page-large"),
+        peers: "",
+        most: 1.0 / 6.0,
+        text: "last 50 of the large, of the best other's",
+    },
+    Target {
+        key: "page-large-cpu",
+        peer_key: Some("page-large-cpu"),
+        peers: "",
+        most: 1.0 / 6.0,
+        text: "  its CPU",
+    },
+    Target {
+        key: "page-large",
+        peer_key: Some("page-small"),
+        peers: "",
+        most: 1.0 / 6.0,
+        text: "last 50 of the large, of the best other's of 10 000",
+    },
+    Target {
+        key: "archive-rss",
+        peer_key: None,
+        peers: "",
+        most: 60.0,
+        text: "MiB after a start, 100 last pages read",
+    },
+    Target {
+        key: "lone",
+        peer_key: None,
+        peers: "",
+        most: 24.0,
+        text: "KiB to the disk for a lone message",
     },
 ];

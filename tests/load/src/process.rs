@@ -46,6 +46,25 @@ pub fn memory(pid: u32) -> io::Result<Memory> {
     Ok(sum)
 }
 
+/// Bytes that the process and its descendants have caused to be written to a device since they started: what the kernel counts when a page of a
+/// file becomes dirty, without the file system's own journal. On a file system in memory it is 0.
+pub fn written(pid: u32) -> io::Result<u64> {
+    let own = |pid: u32| -> io::Result<u64> {
+        let io = fs::read_to_string(format!("/proc/{pid}/io"))?;
+        let line = io
+            .lines()
+            .find_map(|line| line.strip_prefix("write_bytes:"));
+        Ok(line
+            .and_then(|number| number.trim().parse().ok())
+            .unwrap_or(0))
+    };
+    let mut sum = own(pid)?;
+    for child in descendants(pid) {
+        sum += own(child).unwrap_or(0);
+    }
+    Ok(sum)
+}
+
 /// Waits until the process has done nothing for 300 ms, at most `limit`: what a load left behind
 /// (closing, logging, collecting garbage) is then in its account.
 pub fn settle(pid: u32, limit: Duration) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use crate::plan::{Figure, ROWS, Row};
+use crate::plan::{Figure, ROWS, Row, TARGETS};
 
 /// The figures of one server, over all repetitions.
 pub struct Outcome {
@@ -39,6 +39,7 @@ pub fn table(outcomes: &[Outcome]) -> String {
             ratio(row, outcome.best(row.key)?, snug.best(row.key)?)
         });
     }
+    targets(&mut out, outcomes);
     block(
         &mut out,
         "what the load reached",
@@ -109,7 +110,7 @@ fn block<'a>(
 ) {
     let _ = write!(out, "{title:<38}");
     for outcome in outcomes {
-        let _ = write!(out, "{:>11}", outcome.server);
+        let _ = write!(out, " {:>16}", outcome.server);
     }
     out.push('\n');
     for row in &ROWS {
@@ -119,11 +120,54 @@ fn block<'a>(
         };
         let _ = write!(out, "  {:<24}{unit:<12}", row.title);
         for cell in &cells {
-            let _ = write!(out, "{:>11}", cell.as_ref().map_or("–", |(_, value)| value));
+            let _ = write!(
+                out,
+                " {:>16}",
+                cell.as_ref().map_or("–", |(_, value)| value)
+            );
         }
         out.push('\n');
     }
     out.push('\n');
+}
+
+/// What was wanted of snug, as far as it was measured.
+fn targets(out: &mut String, outcomes: &[Outcome]) {
+    let Some(snug) = outcomes.iter().find(|outcome| outcome.server == "snug") else {
+        return;
+    };
+    let mut lines = String::new();
+    for target in &TARGETS {
+        let Some(own) = snug.best(target.key) else {
+            continue;
+        };
+        let (value, most) = match target.peer_key {
+            None => (own.value, number(target.most)),
+            Some(key) => {
+                let others = outcomes.iter().filter(|outcome| {
+                    outcome.server != "snug" && outcome.server.starts_with(target.peers)
+                });
+                let best = others.filter_map(|outcome| outcome.best(key));
+                let Some(best) = best.map(|figure| figure.value).min_by(f64::total_cmp) else {
+                    continue;
+                };
+                (own.value / best, format!("1/{:.0}", 1.0 / target.most))
+            }
+        };
+        let reached = if value <= target.most { "yes" } else { "NO" };
+        let value = match target.peer_key {
+            None => number(value),
+            Some(_) => format!("1/{:.1}", 1.0 / value),
+        };
+        let _ = writeln!(
+            lines,
+            "  {:<52}{value:>9}   wanted {most:>5}   {reached}",
+            target.text
+        );
+    }
+    if !lines.is_empty() {
+        let _ = writeln!(out, "what is wanted of snug\n{lines}");
+    }
 }
 
 /// A ratio; its unit says to what where that is another row.
@@ -172,5 +216,26 @@ mod tests {
         let json: Value = serde_json::from_str(&json(&outcomes)).unwrap();
         assert_eq!(json["snug"]["login-tls"]["times_relay"], 3.0);
         assert_eq!(json["relay"]["tls-accept"]["all"][0], 250.0);
+    }
+
+    #[test]
+    fn says_whether_what_is_wanted_is_reached() {
+        let outcome = |server: &str, figures| Outcome {
+            server: server.into(),
+            figures,
+        };
+        let outcomes = [
+            outcome(
+                "snug",
+                vec![Figure::of("page-small", 1.0), Figure::of("lone", 30.0)],
+            ),
+            outcome("prosody-sqlite", vec![Figure::of("page-small", 9.0)]),
+            outcome("ejabberd-sqlite", vec![Figure::of("page-small", 7.0)]),
+        ];
+        let table = table(&outcomes);
+        let line = |text: &str| table.lines().find(|line| line.contains(text)).unwrap();
+        assert!(line("last 50 of 10 000, of").ends_with("1/7.0   wanted   1/6   yes"));
+        assert!(line("lone message").contains("30.0"));
+        assert!(table.contains("wanted  24.0   NO"), "{table}");
     }
 }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,10 @@ pub struct Setup {
     directory: PathBuf,
     /// Accounts that its data holds already.
     pub accounts: AtomicUsize,
+    /// Whether its archive was filled.
+    pub filled: AtomicBool,
+    /// SQL that makes an archive of many messages of one message (`servers/NAME.sql`), for servers that keep it in `archive.sqlite`.
+    pub fill: Option<PathBuf>,
     plain: SocketAddr,
     tls: SocketAddr,
 }
@@ -71,9 +75,21 @@ impl Setup {
             command,
             directory,
             accounts: AtomicUsize::new(0),
+            filled: AtomicBool::new(false),
+            fill: Some(scripts.join(format!("{name}.sql"))).filter(|sql| sql.exists()),
             plain,
             tls,
         })
+    }
+
+    /// Where its configuration, its data and its log are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The SQLite database of a server that keeps its archive in one.
+    pub fn archive_database(&self) -> PathBuf {
+        self.directory.join("archive.sqlite")
     }
 
     /// The relay speaks TLS but no XMPP.

@@ -36,21 +36,15 @@ pub fn run(setup: &Setup, plan: &Plan) -> Result<Vec<Figure>, String> {
     drop(clients);
 
     let each = |before: u64, after: u64| (after as f64 - before as f64) / plan.sessions as f64;
-    let figure = |key, value| Figure {
-        key,
-        value,
-        a_second: 0.0,
-        generator_us: 0.0,
-    };
     Ok(vec![
-        figure("idle-rss", idle.rss as f64 / 1024.0),
-        figure("session-rss", each(before.rss, after.rss)),
-        figure("session-pss", each(before.pss, after.pss)),
+        Figure::of("idle-rss", idle.rss as f64 / 1024.0),
+        Figure::of("session-rss", each(before.rss, after.rss)),
+        Figure::of("session-pss", each(before.pss, after.pss)),
     ])
 }
 
 /// The server's memory once it has not changed for a second; at most 8 s later.
-fn steady_memory(server: &Server) -> Result<Memory, String> {
+pub fn steady_memory(server: &Server) -> Result<Memory, String> {
     let failed = |error: io::Error| format!("read the memory of {}: {error}", server.name);
     let start = Instant::now();
     let mut memory = process::memory(server.pid).map_err(failed)?;

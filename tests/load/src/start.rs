@@ -31,12 +31,7 @@ pub fn run(setup: &Setup, plan: &Plan) -> Result<Vec<Figure>, String> {
             .map_err(|error: io::Error| format!("read the CPU time: {error}"))?;
         cpu = cpu.min(used);
     }
-    let figure = |key, value: Duration| Figure {
-        key,
-        value: value.as_secs_f64() * 1e3,
-        a_second: 0.0,
-        generator_us: 0.0,
-    };
+    let figure = |key, value: Duration| Figure::of(key, value.as_secs_f64() * 1e3);
     Ok(vec![figure("start", wall), figure("start-cpu", cpu)])
 }
 
