@@ -137,6 +137,13 @@ class Person {
       this.unread.push(stanza);
       this.waiting.splice(0).forEach((wake) => wake());
     });
+    // @xmpp/client 0.14.0 keeps the answers to its own requests from its stream management, and its count behind the truth (XEP-0198 §4): what
+    // came last would come again after every logout. Counted later than now, because <enabled/> sets the count to zero only behind this chunk.
+    this.client.on("element", (element) => {
+      const answers = element.is("iq") && ["result", "error"].includes(element.attrs.type);
+      const management = this.client.streamManagement;
+      if (answers && (management.enabled || management.enableSent)) setImmediate(() => (management.inbound += 1));
+    });
     this.client.on("error", (error) => this.errors.push(error));
     if (process.env.INTEROP_TRACE) {
       for (const event of ["status", "send", "element", "error"])

@@ -184,7 +184,7 @@ c2s_require_encryption = true
 -- Plain storage lets it offer SCRAM-SHA-1 and SCRAM-SHA-256 for the same account.
 authentication = "internal_plain"
 allow_registration = true
-modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "time", "version", "register", "offline", "adhoc", "admin_adhoc", "announce", "blocklist" }}
+modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "time", "version", "register", "offline", "adhoc", "admin_adhoc", "announce", "blocklist", "pep", "vcard_legacy", "bookmarks", "mam", "smacks" }}
 admins = {{ "root@{DOMAIN}" }}
 modules_disabled = {{ "s2s" }}
 ssl = {{ certificate = "{self.folder}/leaf.pem", key = "{self.folder}/leaf.key" }}
