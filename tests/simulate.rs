@@ -11,7 +11,7 @@ mod host;
 mod managed;
 
 use host::{HEADER, Host, NO_RATES};
-use managed::Outgoing;
+use managed::{COPY, Outgoing};
 use snug::store::Subscription;
 use snug::store::archive::{Answer, Query, Request};
 use snug::xml::{Bounds, Checker, Document, Event, Next, Reader};
@@ -57,6 +57,7 @@ fn households() {
             && totals.power_cuts + totals.kills + totals.restarts > 0
     );
     let managed = [
+        totals.copies,
         totals.managed,
         totals.resumed,
         totals.torn,
@@ -84,6 +85,7 @@ struct Tally {
     lost_writes: u64,
     naps: u64,
     checks: u64,
+    copies: u64,
     /// Sessions with stream management,
     managed: u64,
     /// resumed,
@@ -119,6 +121,7 @@ impl Tally {
             (&mut self.lost_writes, other.lost_writes),
             (&mut self.naps, other.naps),
             (&mut self.checks, other.checks),
+            (&mut self.copies, other.copies),
             (&mut self.managed, other.managed),
             (&mut self.resumed, other.resumed),
             (&mut self.resumed_late, other.resumed_late),
@@ -315,7 +318,11 @@ struct Client {
     expected: BTreeMap<(usize, bool), VecDeque<u64>>,
     got: BTreeMap<(usize, bool), VecDeque<u64>>,
     closed: bool,
-    /// All letters that it was to get, in order, and those that it has got for certain.
+    /// Whether it gets copies (XEP-0280); those that it should and did, by sender, and whether they are of what was sent.
+    carbons: bool,
+    copies: BTreeMap<(usize, bool), VecDeque<u64>>,
+    got_copies: BTreeMap<(usize, bool), VecDeque<u64>>,
+    /// All letters that it was to get, in order, with copies among them, and those that it has got for certain.
     order: Vec<Letter>,
     certain: BTreeSet<u64>,
     managed: Option<managed::Managed>,
@@ -564,6 +571,9 @@ impl Play {
             expected: BTreeMap::new(),
             got: BTreeMap::new(),
             closed: false,
+            carbons: false,
+            copies: BTreeMap::new(),
+            got_copies: BTreeMap::new(),
             order: Vec::new(),
             certain: BTreeSet::new(),
             managed: None,
@@ -573,6 +583,13 @@ impl Play {
         self.clients.insert(place, client);
         if self.roll(5) < 3 {
             self.manage(place);
+        }
+        if self.roll(3) == 0 {
+            let enable = "<enable xmlns='urn:xmpp:carbons:2'/>";
+            self.ask(place, "set", enable, "", Asked::Anything);
+            if let Some(client) = self.clients.get_mut(&place) {
+                client.carbons = true;
+            }
         }
         if self.roll(4) > 0 {
             self.ask_roster(place);
@@ -873,7 +890,7 @@ impl Play {
         let far = self.clients[&place].far;
         let mut version = 0;
         if !self.host.is_closed(far) {
-            version = self.route(place.0, &outgoing);
+            version = self.route(place, &outgoing);
         }
         self.tell(format!("{} sends {text}", Self::address(place)));
         self.note_sent(place, text, Some(outgoing), version);
@@ -881,7 +898,8 @@ impl Play {
     }
 
     /// Where the server must bring a letter, and whose archives have it. What must be on the disk before it is acknowledged.
-    fn route(&mut self, sender: usize, outgoing: &Outgoing) -> u64 {
+    fn route(&mut self, from: Place, outgoing: &Outgoing) -> u64 {
+        let sender = from.0;
         let Outgoing {
             whom,
             at,
@@ -906,7 +924,10 @@ impl Play {
                 .map(|(other, _)| *other)
                 .collect(),
         };
+        self.copy(from, outgoing, &there);
         if there.is_empty() {
+            // A copy of it is nothing that could be lost.
+            self.seen.insert(number);
             self.now
                 .offline
                 .entry(whom)
@@ -920,6 +941,27 @@ impl Play {
             self.tally.live += 1;
         }
         self.now.version
+    }
+
+    /// XEP-0280: the other clients on both sides get copies, where an account has more than one.
+    fn copy(&mut self, from: Place, outgoing: &Outgoing, there: &[Place]) {
+        let letter = (from.0, outgoing.bare, outgoing.number);
+        let sides = [(from.0, true), (outgoing.whom, from.0 == outgoing.whom)];
+        for (who, sent) in &sides[usize::from(from.0 == outgoing.whom)..] {
+            let mine: Vec<Place> = self
+                .clients
+                .keys()
+                .filter(|other| other.0 == *who)
+                .copied()
+                .collect();
+            let home = *who == outgoing.whom;
+            for other in mine.iter().filter(|_| mine.len() > 1) {
+                let has_it = *other == from || home && there.contains(other);
+                if self.clients[other].carbons && !has_it {
+                    self.expect_copy(*other, letter, *sent, home);
+                }
+            }
+        }
     }
 
     fn subscription(&mut self, place: Place) {
@@ -1093,7 +1135,7 @@ impl Play {
         let stanza = document.root().children().next().expect("one element");
         let from = stanza.attr("from").unwrap_or_default().into_owned();
         let kind = stanza.attr("type").unwrap_or_default().into_owned();
-        self.heard_managed(place, stanza);
+        self.heard_managed(place, stanza, xml);
         let client = self.clients.get_mut(&place).expect("it hears something");
         match stanza.name() {
             "message" => {
@@ -1103,15 +1145,17 @@ impl Play {
                     "{} gets an error for a message: {xml}",
                     Self::address(place)
                 );
-                let body = stanza
-                    .child(ns::CLIENT, "body")
-                    .expect("a body")
-                    .text()
-                    .into_owned();
-                let mut parts = body.split(' ');
-                let mut part = || parts.next().expect("three parts");
-                let letter = (part().parse().expect("a number"), part() == "true");
-                let number = part().parse().expect("a number");
+                let (sender, bare, number) = letter_of(xml);
+                if let Some(sent) = managed::copied(stanza) {
+                    let copies = client.got_copies.entry((sender, sent)).or_default();
+                    copies.push_back(number);
+                    if client.managed.is_none() && managed::is_for(xml, place.0) {
+                        client.certain.insert(number + COPY);
+                        self.seen.insert(number);
+                    }
+                    return;
+                }
+                let letter = (sender, bare);
                 client.got.entry(letter).or_default().push_back(number);
                 if client.managed.is_none() {
                     client.certain.insert(number);
@@ -1239,6 +1283,10 @@ impl Play {
             assert_eq!(
                 client.got, client.expected,
                 "what {who} got, and what it should have got (sender, to a bare JID, numbers)"
+            );
+            assert_eq!(
+                client.got_copies, client.copies,
+                "the copies that {who} got"
             );
             if let Some(roster) = &client.roster {
                 let expected: BTreeMap<String, Shown> = (0..NAMES.len())

@@ -6,6 +6,9 @@ use super::*;
 /// Seconds that a session of these clients waits.
 const KEPT_SECONDS: u64 = 60;
 
+/// What the number of a copy is more than that of its letter.
+pub const COPY: u64 = 1_000_000_000;
+
 /// What such a client and the one who plays it know.
 #[derive(Default)]
 pub struct Managed {
@@ -182,7 +185,7 @@ impl Play {
             }
             match keyed.contains(&number) {
                 true => self.leaves_the_store(place.0, number),
-                false => drop(self.seen.insert(number)),
+                false => drop(self.seen.insert(number % COPY)),
             }
         }
     }
@@ -214,7 +217,7 @@ impl Play {
     }
 
     /// One element for a client that manages its stream.
-    pub fn heard_managed(&mut self, place: Place, stanza: snug::xml::Element<'_>) {
+    pub fn heard_managed(&mut self, place: Place, stanza: snug::xml::Element<'_>, xml: &str) {
         let durable = self.durable.version;
         let Some(managed) = self.managed_mut(place) else {
             return;
@@ -228,10 +231,11 @@ impl Play {
         };
         match stanza.name() {
             "message" | "presence" | "iq" => {
-                let body = stanza
-                    .child(ns::CLIENT, "body")
-                    .map(|body| body.text().into_owned());
-                let number = body.and_then(|body| body.split(' ').nth(2)?.parse().ok());
+                let number = match (stanza.name(), copied(stanza)) {
+                    ("message", None) => Some(letter_of(xml).2),
+                    ("message", Some(_)) => is_for(xml, place.0).then(|| letter_of(xml).2 + COPY),
+                    _ => None,
+                };
                 managed.heard.push(number);
             }
             "r" => managed.asked = true,
@@ -266,7 +270,7 @@ impl Play {
             ));
             let whole = cut == text.len();
             let version = match whole {
-                true => self.route(place.0, &outgoing),
+                true => self.route(place, &outgoing),
                 false => 0,
             };
             if let Some(managed) = self.managed_mut(place) {
@@ -426,27 +430,30 @@ impl Play {
     /// A session has ended: where its letters must be now. `stopping`: with the server.
     pub fn ended(&mut self, place: Place, client: Client, stopping: bool) {
         let who = place.0;
-        for letter in &client.order {
-            let number = letter.2;
-            if client.certain.contains(&number) {
+        for (sender, bare, id) in &client.order {
+            if client.certain.contains(id) {
                 continue;
             }
+            let number = id % COPY;
+            let is_copy = *id >= COPY;
+            let letter = &(*sender, *bare, number);
             let keyed = client
                 .managed
                 .as_ref()
-                .is_some_and(|m| m.keyed.contains(&number));
+                .is_some_and(|m| m.keyed.contains(id));
             let queue = self.now.offline.entry(who).or_default();
             if keyed && !queue.contains(letter) || !keyed && self.seen.contains(&number) {
                 continue;
             }
             let mine = self.clients.iter().filter(|(other, _)| other.0 == who);
             let (holders, others): (Vec<_>, Vec<_>) = mine.partition(|(_, client)| {
-                let held = client.order.iter().any(|l| l.2 == number);
+                let has =
+                    |id| client.order.iter().any(|l| l.2 == id) && !client.certain.contains(&id);
                 let in_hand = client
                     .managed
                     .as_ref()
                     .is_some_and(|m| m.keyed.contains(&number));
-                held && !client.certain.contains(&number) && in_hand == keyed
+                has(number) && in_hand == keyed || !keyed && has(number + COPY)
             });
             let missing: Vec<Place> = others
                 .iter()
@@ -454,7 +461,7 @@ impl Play {
                 .map(|(other, _)| **other)
                 .collect();
             let nobody = missing.is_empty() || stopping;
-            if !holders.is_empty() && (nobody || keyed) || nobody && keyed {
+            if !holders.is_empty() && (nobody || keyed || is_copy) || nobody && keyed {
                 continue;
             }
             self.tally.returned += 1;
@@ -474,6 +481,17 @@ impl Play {
         // It was written when the session ended, before this was told.
         if !self.host.hold_commits {
             self.durable = self.now.clone();
+        }
+    }
+
+    /// A client is going to get a copy of a letter; `home`: that its account got.
+    pub fn expect_copy(&mut self, place: Place, letter: Letter, sent: bool, home: bool) {
+        self.tally.copies += 1;
+        let client = self.clients.get_mut(&place).expect("it was just found");
+        let queue = client.copies.entry((letter.0, sent)).or_default();
+        queue.push_back(letter.2);
+        if home {
+            client.order.push((letter.0, letter.1, letter.2 + COPY));
         }
     }
 
@@ -510,4 +528,20 @@ impl Play {
             }
         }
     }
+}
+
+/// Whether a message is a copy, and then of what was sent.
+pub fn copied(message: snug::xml::Element<'_>) -> Option<bool> {
+    let mut children = message.children();
+    let wrapper = children.find(|child| child.is_in(ns::CARBONS))?;
+    Some(wrapper.name() == "sent")
+}
+
+/// Whether the letter in a copy is for this account.
+pub fn is_for(copy: &str, who: usize) -> bool {
+    let inner = copy
+        .split("<message ")
+        .nth(2)
+        .expect("a message in a message");
+    inner.contains(&format!(" to='{}@chat.test", NAMES[who]))
 }
