@@ -11,7 +11,7 @@ mod host;
 mod managed;
 
 use host::{HEADER, Host, NO_RATES};
-use managed::{COPY, Outgoing};
+use managed::{COPY, OUT_OF_STORE, Outgoing};
 use snug::store::Subscription;
 use snug::store::archive::{Answer, Query, Request};
 use snug::xml::{Bounds, Checker, Document, Event, Next, Reader};
@@ -347,6 +347,8 @@ struct Play {
     apart: Vec<(usize, usize)>,
     /// Letters that somebody of their account has got for certain.
     seen: BTreeSet<u64>,
+    /// Letters that reached nobody and were kept.
+    kept: BTreeSet<u64>,
     letters: u64,
     statuses: u64,
     requests: u64,
@@ -371,6 +373,7 @@ impl Play {
             commits,
             apart: Vec::new(),
             seen: BTreeSet::new(),
+            kept: BTreeSet::new(),
             letters: 0,
             statuses: 0,
             requests: 0,
@@ -813,7 +816,7 @@ impl Play {
             let in_hand = self.in_hand(place.0);
             let waiting = self.now.offline.get(&place.0).cloned().unwrap_or_default();
             for letter in waiting.iter().filter(|letter| !in_hand.contains(&letter.2)) {
-                self.expect(place, *letter, acknowledges);
+                self.expect(place, *letter, true);
                 self.tally.handed_over += 1;
             }
             if !acknowledges && !waiting.is_empty() {
@@ -927,7 +930,7 @@ impl Play {
         self.copy(from, outgoing, &there);
         if there.is_empty() {
             // A copy of it is nothing that could be lost.
-            self.seen.insert(number);
+            self.kept.insert(number);
             self.now
                 .offline
                 .entry(whom)
@@ -1158,7 +1161,7 @@ impl Play {
                 let letter = (sender, bare);
                 client.got.entry(letter).or_default().push_back(number);
                 if client.managed.is_none() {
-                    client.certain.insert(number);
+                    client.certain.extend([number, number + OUT_OF_STORE]);
                     self.seen.insert(number);
                 }
             }

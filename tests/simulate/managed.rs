@@ -8,6 +8,8 @@ const KEPT_SECONDS: u64 = 60;
 
 /// What the number of a copy is more than that of its letter.
 pub const COPY: u64 = 1_000_000_000;
+/// What the number of a letter is more that came out of the store, for a client that does not acknowledge it.
+pub const OUT_OF_STORE: u64 = 2_000_000_000;
 
 /// What such a client and the one who plays it know.
 #[derive(Default)]
@@ -435,14 +437,20 @@ impl Play {
                 continue;
             }
             let number = id % COPY;
-            let is_copy = *id >= COPY;
+            let is_copy = (COPY..OUT_OF_STORE).contains(id);
+            let handed_over = *id >= OUT_OF_STORE;
             let letter = &(*sender, *bare, number);
             let keyed = client
                 .managed
                 .as_ref()
                 .is_some_and(|m| m.keyed.contains(id));
             let queue = self.now.offline.entry(who).or_default();
-            if keyed && !queue.contains(letter) || !keyed && self.seen.contains(&number) {
+            let known = match (keyed, handed_over) {
+                (true, _) => !queue.contains(letter),
+                (_, true) => false,
+                _ => self.seen.contains(&number) || is_copy && self.kept.contains(&number),
+            };
+            if known {
                 continue;
             }
             let mine = self.clients.iter().filter(|(other, _)| other.0 == who);
@@ -453,7 +461,8 @@ impl Play {
                     .managed
                     .as_ref()
                     .is_some_and(|m| m.keyed.contains(&number));
-                has(number) && in_hand == keyed || !keyed && has(number + COPY)
+                let same = has(number) && in_hand == keyed || !keyed && has(number + COPY);
+                same && !handed_over
             });
             let missing: Vec<Place> = others
                 .iter()
@@ -472,7 +481,7 @@ impl Play {
             }
             for other in missing {
                 let managed = self.clients[&other].managed.is_some();
-                self.expect(other, *letter, keyed && managed);
+                self.expect(other, *letter, keyed || handed_over && !managed);
                 if keyed && !managed {
                     self.leaves_the_store(who, number);
                 }
@@ -495,12 +504,16 @@ impl Play {
         }
     }
 
-    /// A client is going to get a letter; `keyed`: it waits in the store until it is acknowledged.
+    /// A client is going to get a letter; `keyed`: out of the store, where it waits until it is acknowledged, if it ever is.
     pub fn expect(&mut self, place: Place, letter: Letter, keyed: bool) {
         let client = self.clients.get_mut(&place).expect("it was just found");
         let queue = client.expected.entry((letter.0, letter.1)).or_default();
         queue.push_back(letter.2);
-        client.order.push(letter);
+        let (sender, bare, number) = letter;
+        match &mut client.managed {
+            None if keyed => client.order.push((sender, bare, number + OUT_OF_STORE)),
+            _ => client.order.push(letter),
+        }
         if let Some(managed) = client.managed.as_mut().filter(|_| keyed) {
             managed.keyed.insert(letter.2);
         }
