@@ -19,6 +19,9 @@ pub const ATTRIBUTES: u16 = 32;
 pub const LOGIN_MS: u64 = 30_000;
 /// Failed SASL exchanges on one stream; the one above ends it with `policy-violation` (RFC 6120 §6.4.5 recommends 2 to 5).
 pub const LOGIN_TRIES: u8 = 3;
+/// Failed exchanges on one stream that got no further than their channel binding, so that no password was tried; the one above ends it in the same
+/// way. A client that binds to what TLS 1.3 does not have (slixmpp 1.8) is refused with both hashes and both of their -PLUS forms before it takes PLAIN.
+pub const BINDING_TRIES: u8 = 5;
 /// Bound resources of one account; one more is refused with `resource-constraint` (RFC 6120 §7.6.2.1).
 pub const RESOURCES_PER_ACCOUNT: usize = 32;
 /// Bytes that a connection may send at once above its rate: a long paste, a roster import. Above it reading pauses, nothing is dropped.
@@ -108,6 +111,27 @@ pub const ANNOUNCED_PART_BYTES: usize = 256 * 1024;
 /// Bytes that a kept announcement counts for beside its text.
 pub const ANNOUNCED_OWN_BYTES: usize = 512;
 
+// ---- components and push ----
+
+/// A component may send this many times the bytes that a connection of a client may: it speaks for many. Above it reading pauses, nothing is dropped.
+pub const COMPONENT_RATE_TIMES: u64 = 10;
+/// Milliseconds that a question of the server's own to a component may stay unanswered; then it counts as `remote-server-timeout`.
+pub const QUESTION_MS: u64 = 60_000;
+/// App servers and nodes that one account has enabled; one more is refused with `resource-constraint`. One for each device and app.
+pub const PUSH_PER_ACCOUNT: usize = 32;
+/// Bytes of the name of a node, and again of what an app server wants with each notification; above it `not-acceptable`.
+pub const PUSH_TEXT_BYTES: usize = 4 * 1024;
+/// Milliseconds between two notifications to the same node: what happens meanwhile is in the next one. A phone that was just woken need not be woken again.
+pub const PUSH_PAUSE_MS: u64 = 5_000;
+/// Milliseconds until a notification is tried again that an app server could not take, doubled with each such error in a row...
+pub const PUSH_RETRY_MS: u64 = 60_000;
+/// ... up to this many.
+pub const PUSH_RETRY_MAX_MS: u64 = 3_600_000;
+/// Such errors in a row after which the node is disabled: half a day, in which an app server is repaired or is gone for good.
+pub const PUSH_ERRORS: u32 = 16;
+/// Bytes of a message's text in a notification; what is longer is cut. A phone shows two lines.
+pub const PUSH_BODY_BYTES: usize = 512;
+
 // ---- store ----
 
 /// Bytes of sled's page cache for one database, counted as they lie in the file; in memory they are about twice as many. The default of sled is 1 GiB; this
@@ -164,6 +188,15 @@ pub const SUBSCRIPTIONS_PER_AFFILIATE: usize = 16;
 pub const ITEMS_ANSWER_BYTES: usize = 320 * 1024;
 /// Bytes of last items that a client that has just come is sent at once; the next part follows when it took most of this one (XEP-0163 §4.3.4).
 pub const LAST_ITEMS_PART_BYTES: usize = 128 * 1024;
+/// Bytes, roughly, of the nodes of owners who are away that are kept in memory; of more, those that were needed longest ago are read again.
+/// 500 accounts with 5 nodes each are some 700 KB.
+pub const AWAY_NODES_BYTES: usize = 1024 * 1024;
+/// Bytes of last items that are kept in memory, of all nodes; of more, as above.
+pub const LAST_ITEMS_KEPT_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of one of them: a longer one is read each time. Of what clients want to hear of, all but pictures' data is shorter.
+pub const LAST_ITEM_KEPT_BYTES: usize = 4 * 1024;
+/// Bytes that each of what is kept counts for beside its texts.
+pub const KEPT_OWN_BYTES: usize = 100;
 /// Contacts whose nodes are looked at for that in one go: in between it is the others' turn.
 pub const LAST_ITEMS_PART_CONTACTS: usize = 250;
 /// Bytes of one field that somebody is found by in the directory; a longer one is cut.
@@ -196,6 +229,9 @@ pub const ARCHIVE_ROW_OWN_BYTES: u64 = 100;
 pub const ARCHIVE_VOLUME_SHARE: u64 = 8;
 /// Milliseconds between two looks at what of the archive is too old, and whether it takes too much.
 pub const ARCHIVE_RETAIN_MS: u64 = 60 * 60 * 1000;
+/// Milliseconds after a start in which the archive is not opened while nobody is there: a board that boots has other things to do. Behind them it is, so that
+/// damage is told and what is too old goes.
+pub const ARCHIVE_REST_MS: u64 = 10_000;
 /// Old databases of the archive that are open at a time; for one more, the one that was not used for the longest time is closed.
 pub const ARCHIVE_OPEN_VOLUMES: usize = 2;
 /// Seconds after which an old database of the archive is closed when nobody reads in it. Somebody who goes back in a conversation reads for a while and
@@ -269,6 +305,9 @@ pub const MOVED_PART_BYTES: usize = 256 * 1024;
 pub const MOVED_NAMES: usize = 500;
 /// Rounds of PBKDF2 in keys from another server: above it they are refused, because every login would cost the client, and with PLAIN the server, seconds.
 pub const MOVED_ITERATIONS: u32 = 1_000_000;
+/// Milliseconds between the time in the id of an archived message and the time that it says, where the id is one of snug's: its clock ran backwards by as much.
+/// Beyond that the id is another server's, and a new one is made.
+pub const MOVED_CLOCK_MS: u64 = 400 * 24 * 60 * 60 * 1000;
 /// Bytes of a salt in keys from another server; a longer one is refused.
 pub const MOVED_SALT_BYTES: usize = 256;
 
@@ -294,26 +333,48 @@ pub const ROOM_HISTORY: usize = 100;
 pub const ROOM_HISTORY_BYTES: usize = 16 * 1024;
 /// Milliseconds that an empty room stays in memory with what was said last.
 pub const ROOM_IDLE_MS: u64 = 3_600_000;
+/// Bytes of all rooms in memory in which nobody is, with what was said in them last; above it the one that has been empty longest is forgotten, and what was
+/// said in it comes from its archive again.
+pub const ROOMS_IDLE_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that such a room counts for beside what was said and who is something in it.
+pub const ROOM_IDLE_BYTES: usize = 1024;
 /// Changes of affiliations that a room remembers (XEP-0463); who knows an older version gets the whole list.
 pub const ROOM_AFFILIATION_STEPS: usize = 100;
-/// Changes of presence and typing of one occupant within [`ROOM_PASSING_MS`] that the others are shown; typing above it is dropped, of presence the last
-/// one is shown later.
+/// What one occupant may make the others hear within [`ROOM_PASSING_MS`] that is not said: changes of presence and of the nickname, typing, requests for voice,
+/// and of one account how often it comes. Typing above it is dropped, of presence the last one is shown later, the rest is refused with `resource-constraint`.
 pub const ROOM_PASSING: u32 = 10;
 /// Milliseconds of that window.
 pub const ROOM_PASSING_MS: u64 = 10_000;
 /// Bytes of a room's title, of its description, of its subject and of a reason; above it `not-acceptable`.
 pub const ROOM_TEXT_BYTES: usize = 4 * 1024;
+/// Mentions of one message that the owners of a room may allow (XEP-0513); above it `not-acceptable`.
+pub const ROOM_MENTIONS: usize = 100;
+/// Members who are not in a room and hear that one message mentioned them (XEP-0452), each by a message that is kept; the others find it in the archive.
+pub const ROOM_MENTIONED: usize = 500;
+/// Seconds that a room may let pass between two messages of somebody (XEP-0500); above it `not-acceptable`.
+pub const ROOM_SLOW_SECONDS: u32 = 86_400;
+/// Seconds that a token is good for at most (XEP-0488), and where nobody says how long: a year.
+pub const ROOM_TOKEN_SECONDS: u32 = 366 * 86_400;
+/// Bytes of a room's vCard (XEP-0486), which stands in one answer; above it `not-acceptable`.
+pub const ROOM_CARD_BYTES: usize = 128 * 1024;
+/// Bytes of a hat's title and of its URI (XEP-0317), which stand in every presence of who wears it; above it `not-acceptable`.
+pub const ROOM_HAT_BYTES: usize = 256;
 /// Hats of one room; one more is refused with `resource-constraint`.
 pub const ROOM_HATS: usize = 50;
 /// Tokens of one room (XEP-0488); one more is refused with `resource-constraint`.
 pub const ROOM_TOKENS: usize = 100;
-/// Invitations whose declination would still be passed on; the oldest is forgotten.
-pub const ROOM_INVITATIONS: usize = 1000;
+/// Invitations to one room whose declination would still be passed on; the oldest is forgotten.
+pub const ROOM_INVITATIONS: usize = 200;
 /// Items of one request that changes roles or affiliations; above it `bad-request`.
 pub const ROOM_ITEMS: usize = 200;
 /// Rooms in one answer to who lists or searches them; the rest is on the next page (XEP-0059).
 pub const ROOM_PAGE: usize = 100;
 /// Public rooms that one search looks at, by name; those behind them are not found.
 pub const ROOM_SEARCHED: usize = 5000;
-/// Requests for voice or membership of one room that wait for an answer; the oldest is forgotten.
+/// Requests for membership of one room that wait for an answer; the oldest is forgotten.
 pub const ROOM_REQUESTS: usize = 50;
+/// Milliseconds until somebody whose request waits may ask a room's admins for membership again; before, the same request is taken without asking them, and
+/// one for another nickname is refused with `resource-constraint`.
+pub const ROOM_ASK_AGAIN_MS: u64 = 600_000;
+/// People of one moderated room whose voice was given or taken by a moderator; of the oldest it is forgotten, and they have what is usual.
+pub const ROOM_VOICES: usize = 1000;

@@ -143,6 +143,7 @@ fn an_account_takes_its_rows_along() {
     host.pass(1);
     assert_eq!(heard.take(), [Ok(0), Ok(1)]);
     host.restart(true);
+    host.pass(11);
     assert!(
         host.engine
             .store
@@ -158,4 +159,113 @@ fn without_an_archive_nothing_is_made() {
     host.pass(10);
     assert!(!host.engine.archive_on());
     assert_eq!(volumes(&host), [] as [&str; 0]);
+}
+
+#[test]
+fn after_a_start_the_archive_rests_until_somebody_comes() {
+    let mut host = Host::new(ARCHIVED);
+    host.account("anna", "secret");
+    let owner = UserId::new(7);
+    archive(&host, owner, BEGIN_MS);
+    host.restart(true);
+    assert!(host.engine.store.archive_rests());
+    host.pass(5);
+    assert!(host.engine.store.archive_rests());
+    // Nobody came: damage is told all the same, and what is too old goes.
+    host.pass(6);
+    assert!(!host.engine.store.archive_rests());
+
+    // Who asks opens it, and so does who writes.
+    host.restart(true);
+    let heard = Heard::default();
+    ask(&mut host, &heard, owner);
+    host.pass(1);
+    assert_eq!(heard.take(), [Ok(1)]);
+    host.restart(true);
+    archive(&host, owner, BEGIN_MS);
+    ask(&mut host, &heard, owner);
+    host.pass(1);
+    assert_eq!(heard.take(), [Ok(2)]);
+    // Before it was needed it was closed again: nothing is missing.
+    host.restart(true);
+    host.restart(true);
+    ask(&mut host, &heard, owner);
+    host.pass(1);
+    assert_eq!(heard.take(), [Ok(2)]);
+    assert_eq!(volumes(&host).len(), 1);
+}
+
+#[test]
+fn what_is_taken_back_in_a_room_lies_in_whichever_volume() {
+    let mut host = Host::new("[limits]\nstanza_rate = 0\n[archive]\nenabled = true");
+    host.account("anna", "secret");
+    host.account("ben", "secret");
+    let october_ms = BEGIN_MS - 40 * DAY_MS;
+    host.set_clock(october_ms);
+    let anna = host.go_online("anna", "phone");
+    let ben = host.go_online("ben", "pc");
+    let enter = |host: &mut Host, far, nick: &str| {
+        host.send(far, &format!("<presence to='coven@rooms.chat.test/{nick}'><x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='0'/></x></presence>"));
+    };
+    enter(&mut host, anna, "anna");
+    host.send(anna, "<iq type='set' id='c' to='coven@rooms.chat.test'><query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'><field var='muc#roomconfig_persistentroom'><value>1</value></field></x></query></iq>");
+    enter(&mut host, ben, "ben");
+    for (id, inside) in [
+        ("m1", "<body>moderated</body>"),
+        ("m2", "<body>retracted</body>"),
+        (
+            "m3",
+            "<body>retracted, corrected</body><replace xmlns='urn:xmpp:message-correct:0' id='m2'/>",
+        ),
+        ("m4", "<body>kept</body>"),
+    ] {
+        host.send(
+            ben,
+            &format!(
+                "<message to='coven@rooms.chat.test' type='groupchat' id='{id}'>{inside}</message>"
+            ),
+        );
+    }
+    let said = host.sent(ben);
+    let id_of = |message: &str| {
+        let (_, rest) = said.split_once(&format!("id='{message}'")).expect("said");
+        let (_, rest) = rest
+            .split_once("by='coven@rooms.chat.test' id='")
+            .expect("an id");
+        rest[..22].to_owned()
+    };
+    host.set_clock(BEGIN_MS);
+    host.restart(true);
+    host.pass(3);
+    let anna = host.go_online("anna", "phone");
+    let ben = host.go_online("ben", "pc");
+    enter(&mut host, anna, "anna");
+    enter(&mut host, ben, "ben");
+    host.send(
+        ben,
+        "<message to='coven@rooms.chat.test' type='groupchat' id='now'><body>now</body></message>",
+    );
+    host.pass(3);
+    assert_eq!(volumes(&host).len(), 2, "{:?}", volumes(&host));
+    let moderate = format!(
+        "<iq type='set' id='t' to='coven@rooms.chat.test'><moderate id='{}' xmlns='urn:xmpp:message-moderate:1'><retract xmlns='urn:xmpp:message-retract:1'/></moderate></iq>",
+        id_of("m1")
+    );
+    let answer = host.ask(anna, &moderate);
+    assert!(answer.contains("type='result'"), "{answer}");
+    let retract = id_of("m2");
+    host.send(ben, &format!("<message to='coven@rooms.chat.test' type='groupchat' id='r'><retract xmlns='urn:xmpp:message-retract:1' id='{retract}'/></message>"));
+    host.sent(ben);
+    let all = host.ask(
+        ben,
+        "<iq type='set' id='q' to='coven@rooms.chat.test'><query xmlns='urn:xmpp:mam:2'/></iq>",
+    );
+    assert_eq!(all.matches("<retracted").count(), 3, "{all}");
+    assert!(
+        all.contains("<body>kept</body>") && all.contains("<body>now</body>"),
+        "{all}"
+    );
+    for gone in ["moderated</body>", "retracted</body>", "corrected</body>"] {
+        assert!(!all.contains(gone), "{gone}: {all}");
+    }
 }

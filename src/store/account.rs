@@ -137,12 +137,46 @@ impl Store {
         Ok(account.id)
     }
 
+    /// The names of the first accounts in that order.
+    pub fn account_names(&self, most: usize) -> Result<Vec<String>, StoreError> {
+        self.main
+            .scan(ACCOUNTS, b"")?
+            .take(most)
+            .map(|entry| decode(&entry?.1).map_err(StoreError::record("accounts")))
+            .map(|account| Ok(account?.name))
+            .collect()
+    }
+
     /// All accounts, in the order of their names (long names in the order of their beginnings). A scan: for the command line.
     pub fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         self.main
             .scan(ACCOUNTS, b"")?
             .map(|entry| decode(&entry?.1).map_err(StoreError::record("accounts")))
             .collect()
+    }
+
+    /// The accounts from this name on, itself too, in the order of [`Store::accounts`]; from the first with an empty name. Reads no more than is taken.
+    pub fn accounts_from(
+        &self,
+        name: &str,
+    ) -> Result<impl Iterator<Item = Result<Account, StoreError>> + use<'_>, StoreError> {
+        let from = keys::account(name);
+        let entries = self.main.scan_from(ACCOUNTS, b"", &from)?;
+        Ok(entries.map(|entry| decode(&entry?.1).map_err(StoreError::record("accounts"))))
+    }
+
+    /// The accounts up to this name, itself too, the last first; from the last with an empty name. Reads no more than is taken.
+    pub fn accounts_back_from(
+        &self,
+        name: &str,
+    ) -> Result<impl Iterator<Item = Result<Account, StoreError>> + use<'_>, StoreError> {
+        let to = keys::account(name);
+        // No name begins with a byte that no UTF-8 has.
+        let last: &[u8] = if name.is_empty() { &[0xff] } else { &to };
+        let entries = self.main.scan_between(ACCOUNTS, b"", b"", last)?;
+        Ok(entries
+            .rev()
+            .map(|entry| decode(&entry?.1).map_err(StoreError::record("accounts"))))
     }
 
     /// Does the rest of deletions that a crash has interrupted.

@@ -1,4 +1,4 @@
-//! Accounts that arrive in pieces, from another server. Nobody sees one before all of it is there.
+//! Accounts and rooms that arrive in pieces, from another server. Nobody sees one before all of it is there.
 //!
 //! An arriving account has an id, its data under it, and a line in `deleted` instead of a record in `accounts`: after a crash the next open removes what
 //! had arrived, as it does with a deletion that was not finished.
@@ -7,7 +7,7 @@ use super::account::{self, Account};
 use super::error::StoreError;
 use super::keys::{self, ACCOUNTS, DELETED};
 use super::record::{RecordReader, RecordWriter};
-use super::{Store, UserId};
+use super::{RoomRecord, Store, UserId};
 
 const VERSION: u8 = 1;
 
@@ -18,6 +18,10 @@ impl Store {
         if self.account(name)?.is_some() {
             return Err(StoreError::Exists);
         }
+        self.arrives(name)
+    }
+
+    fn arrives(&self, name: &str) -> Result<UserId, StoreError> {
         let id = self.take_id()?;
         let mut line = RecordWriter::new(VERSION);
         line.text(name);
@@ -26,7 +30,28 @@ impl Store {
         Ok(id)
     }
 
-    /// Whether an account of this id and name is arriving, and may be given data.
+    /// Makes room for a room to arrive, as for an account. `Exists` if there is one of this name.
+    pub fn begin_room_arrival(&self, name: &str) -> Result<UserId, StoreError> {
+        self.room_to_grow()?;
+        if self.room(name)?.is_some() {
+            return Err(StoreError::Exists);
+        }
+        self.arrives(name)
+    }
+
+    /// Makes a room of what has arrived. `Exists` if there is one of that name meanwhile, `NoSuchAccount` if nothing was arriving.
+    pub fn finish_room_arrival(&self, room: &RoomRecord) -> Result<(), StoreError> {
+        if !self.is_arriving(room.id, &room.name)? {
+            return Err(StoreError::NoSuchAccount);
+        }
+        if self.room(&room.name)?.is_some() {
+            return Err(StoreError::Exists);
+        }
+        self.main.remove(DELETED, &keys::user(room.id.number()))?;
+        self.put_room(room)
+    }
+
+    /// Whether an account or a room of this id and name is arriving, and may be given data.
     pub fn is_arriving(&self, id: UserId, name: &str) -> Result<bool, StoreError> {
         let Some(line) = self.main.get(DELETED, &keys::user(id.number()))? else {
             return Ok(false);

@@ -25,7 +25,7 @@ use super::keys::{
     TREES_OF_A_ROOM, TREES_OF_A_USER, Tree,
 };
 use super::record::{RecordReader, RecordWriter};
-use super::rooms;
+use super::rooms::records;
 use super::space::Space;
 use super::upgrade;
 use crate::limits::{DISK_FREE_BYTES_LOW, STORE_RECORD_BYTES, USER_IDS_LEFT_FREE_AFTER_RESTORE};
@@ -166,7 +166,7 @@ pub(super) fn restore(dump: &Path, path: &Path) -> Result<Verified, StoreError> 
                 next = next.max(id.saturating_add(1));
             }
             if tree == ROOMS {
-                let id = rooms::id_of(value).map_err(StoreError::record("rooms"))?;
+                let id = records::id_of(value).map_err(StoreError::record("rooms"))?;
                 users.insert(id);
                 next = next.max(id.saturating_add(1));
             }

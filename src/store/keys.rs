@@ -26,6 +26,8 @@
 //! | `rooms` | name of the room (node part of its JID, prepared), see [`bounded`] | [`super::RoomRecord`] |
 //! | `affiliations` | room id, u32 · bare JID or domain, see [`bounded`] | [`super::Affiliated`] |
 //! | `room cards` | room id, u32 | the vCard of a room, XML |
+//! | `room notes` | room id, u32 · kind, u8 · bare JID, of an invitation with who invited behind a space, see [`bounded`] | [`super::RoomNote`] |
+//! | `push` | user id, u32 · JID of the app server and its node with a line end between, see [`bounded`] | [`super::PushTarget`] |
 //! | `long` | tree, u8 · key · number of the write, u64 · piece, u16 | a piece of a record too long for one value; only `database.rs` knows it |
 //!
 //! sled's default tree has one key, `commits`: the number of the last commit (`database.rs`).
@@ -42,7 +44,8 @@
 //! | `contacts` | user id, u32 · hash of the contact's bare JID, u64 · slot of time, u32 | nothing but its version: in that slot there is a row with this contact |
 //! | `long` | as above | as above |
 //!
-//! In the directory of each, beside sled's files and `commits`: `about`, what is known of it without opening it (`archive/about.rs`).
+//! In the directory of each, beside sled's files and `commits`: `about`, what is known of it without opening it (`archive/about.rs`), and
+//! `schema`, the number in digits.
 //!
 //! The first byte of every value is the version of its record (`record.rs`), and 0 for a record that is kept in pieces.
 //!
@@ -63,7 +66,7 @@ pub const SCHEMA: u32 = 1;
 pub struct Tree(pub u8);
 
 /// The trees of `main/`, in the order of the constants below. A new one goes to the end: the places are part of the keys of `long`.
-pub const MAIN_TREES: [&str; 16] = [
+pub const MAIN_TREES: [&str; 18] = [
     "meta",
     "accounts",
     "deleted",
@@ -80,6 +83,8 @@ pub const MAIN_TREES: [&str; 16] = [
     "rooms",
     "affiliations",
     "room cards",
+    "room notes",
+    "push",
 ];
 /// The database of all but the archive.
 pub static MAIN: Kind = Kind {
@@ -120,13 +125,17 @@ pub const ROOMS: Tree = Tree(13);
 pub const AFFILIATIONS: Tree = Tree(14);
 /// What rooms show of themselves.
 pub const ROOM_CARDS: Tree = Tree(15);
+/// What rooms remember of people beside their lists.
+pub const ROOM_NOTES: Tree = Tree(16);
+/// Whom accounts want to be woken by.
+pub const PUSH: Tree = Tree(17);
 
 /// The trees whose keys begin with a room's id, which is out of the same numbers as users': what goes when the room goes.
-pub const TREES_OF_A_ROOM: [Tree; 2] = [AFFILIATIONS, ROOM_CARDS];
+pub const TREES_OF_A_ROOM: [Tree; 3] = [AFFILIATIONS, ROOM_CARDS, ROOM_NOTES];
 
 /// The trees whose keys begin with a user id: what goes when the account goes. A new tree of an account's data must be named here.
-pub const TREES_OF_A_USER: [Tree; 9] = [
-    ROSTER, OFFLINE, BLOCKED, DOCUMENTS, DIRECTORY, NODES, ITEMS, ITEM_IDS, AFFILIATES,
+pub const TREES_OF_A_USER: [Tree; 10] = [
+    ROSTER, OFFLINE, BLOCKED, DOCUMENTS, DIRECTORY, NODES, ITEMS, ITEM_IDS, AFFILIATES, PUSH,
 ];
 
 /// Keys of `meta`.
@@ -214,6 +223,13 @@ pub fn blocked(id: u32, jid: &str) -> Key {
     key
 }
 
+/// The key of a node of an app server. No JID has a line end.
+pub fn push(id: u32, jid: &str, node: &str) -> Key {
+    let mut key = user(id);
+    bounded(&mut key, &format!("{jid}\n{node}"));
+    key
+}
+
 /// What all keys of a user's documents of one kind begin with.
 pub fn documents(id: u32, kind: u8) -> Key {
     let mut key = user(id);
@@ -236,6 +252,11 @@ pub fn room(name: &str) -> Key {
 /// The key of somebody's affiliation with a room.
 pub fn affiliation(id: u32, jid: &str) -> Key {
     contact(id, jid)
+}
+
+/// The key of a note of a room.
+pub fn room_note(id: u32, kind: u8, name: &str) -> Key {
+    document(id, kind, name)
 }
 
 /// The key of what a client can.

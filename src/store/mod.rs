@@ -32,6 +32,7 @@ mod notice;
 mod offline;
 mod pieces;
 mod pubsub;
+mod push;
 mod record;
 mod rooms;
 mod roster;
@@ -51,9 +52,11 @@ pub use keys::Tree;
 pub use notice::Motd;
 pub use offline::{OfflineKey, OfflineTally};
 pub use pubsub::{Affiliate, Node, NodeAffiliation, NodeItem, NodeSubscription};
+pub use push::PushTarget;
 pub use record::{RecordError, RecordReader, RecordWriter};
 pub use rooms::{
-    Affiliated, Affiliation, Hat, InviteToken, PrivateMessages, RoomConfig, RoomRecord, RoomSubject,
+    Affiliated, Affiliation, Hat, InviteToken, MentionRules, Mentioners, Noted, PrivateMessages,
+    RoomConfig, RoomNote, RoomRecord, RoomSubject,
 };
 pub use roster::{RosterItem, Subscription};
 pub use scan::Scan;
@@ -118,6 +121,15 @@ impl Store {
     /// `InUse`: another snug has it. `Newer`: it was written by a newer snug. `Broken`: the database is damaged and so is every backup. In these cases
     /// nothing was changed that a second try, or the newer snug, would miss.
     pub fn open(dir: &Path) -> Result<Store, StoreError> {
+        let mut store = Store::open_archive_later(dir)?;
+        let notices = store.archive.volumes.open_newest_quietly(&store.space)?;
+        store.notices.extend(notices);
+        Ok(store)
+    }
+
+    /// Like [`Store::open`], but the archive is opened when somebody needs it: to open a database takes half of what a start takes. What is found then goes
+    /// to the log.
+    pub fn open_archive_later(dir: &Path) -> Result<Store, StoreError> {
         Store::open_with(dir, true)
     }
 
@@ -148,14 +160,7 @@ impl Store {
             ));
         }
         let secret = read_secret(&main)?;
-        let path = dir.join("archive");
-        let archive = match Archive::open(&path, archives, &mut notices) {
-            Err(StoreError::Full) => {
-                space.release();
-                Archive::open(&path, archives, &mut notices)?
-            }
-            opened => opened?,
-        };
+        let archive = Archive::find(&dir.join("archive"), archives)?;
         let store = Store {
             main,
             archive,
@@ -173,7 +178,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Puts a backup (`backup/*.dump` in a data directory) in the place of accounts, contacts and waiting messages; where what was there was put.
+    /// Puts a backup (`backup/*.dump` in a data directory) in the place of all but the archive; where what was there was put.
     ///
     /// `InUse`: a snug runs there. `Newer`: this snug cannot read that backup. On an error all is as it was.
     pub fn restore(dir: &Path, dump: &Path) -> Result<Option<PathBuf>, StoreError> {

@@ -742,6 +742,100 @@ fn a_volume_of_a_newer_snug_is_refused_and_left_as_it_is() {
     set(b"\x01\x04\0\0\0\x01");
     let store = dir.open();
     assert_eq!(texts_of(&mut store.archive_reader(), ANNA), "1 2");
+    drop(store);
+
+    // It is seen without opening it, too: a start that opens it later is refused all the same.
+    let told = dir.file("archive/2026-12/schema");
+    assert_eq!(fs::read_to_string(&told).unwrap(), "1\n");
+    fs::write(&told, "2\n").unwrap();
+    let refused = Store::open_archive_later(&dir.0)
+        .err()
+        .expect("a newer schema");
+    assert!(matches!(refused, StoreError::Newer { .. }), "{refused}");
+}
+
+#[test]
+fn an_archive_that_is_opened_late_says_the_same_of_damage() {
+    let dir = Dir::new("archive-late");
+    let store = dir.open();
+    let mut reader = store.archive_reader();
+    for month in 0..2 {
+        roll(&store, &mut reader, NOON + month * 31 * DAY);
+        keep(
+            &store,
+            ANNA,
+            NOON + month * 31 * DAY,
+            "bert@chat.test",
+            "long enough to be somewhere in the file",
+        );
+    }
+    store.commit().unwrap();
+    drop((store, reader));
+    for entry in fs::read_dir(dir.file("archive/2026-12")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name == "db" || name.starts_with("snap.") {
+            fs::write(&path, b"neither a log nor a snapshot").unwrap();
+        }
+    }
+    let store = Store::open_archive_later(&dir.0).unwrap();
+    assert!(store.archive_rests() && store.notices().is_empty());
+    assert_eq!(store.ticket(), store.ticket());
+    assert!(!store.is_dirty());
+    // The first row finds the damage: it is set aside, and the row goes into a new volume, not before what there is.
+    let id = keep(&store, ANNA, NOON, "bert@chat.test", "again");
+    assert!(id.stamp.ms > NOON);
+    assert!(!store.archive_rests() && store.is_dirty());
+    assert!(
+        listing(&dir)
+            .iter()
+            .any(|name| name.starts_with("2026-12.broken-")),
+        "{:?}",
+        listing(&dir)
+    );
+    store.commit().unwrap();
+    drop(store);
+    let store = Store::open_archive_later(&dir.0).unwrap();
+    let mut reader = store.archive_reader();
+    assert_eq!(page(&mut reader, Query::of(ANNA)).0.len(), 2);
+    // The reading side has opened it, and the writing side goes on in it.
+    keep(&store, ANNA, NOON, "bert@chat.test", "and again");
+    assert_eq!(page(&mut reader, Query::of(ANNA)).0.len(), 3);
+}
+
+#[test]
+fn an_archive_that_cannot_be_opened_costs_one_try_and_comes_back() {
+    let dir = Dir::new("archive-closed");
+    let store = dir.open();
+    keep(&store, ANNA, NOON, "bert@chat.test", "1");
+    store.commit().unwrap();
+    drop(store);
+    // A volume of a newer snug that does not say so in its file.
+    let set = |schema: &[u8]| {
+        let volume = raw(dir.file("archive/2026-11"));
+        volume
+            .open_tree("meta")
+            .unwrap()
+            .insert("schema", schema)
+            .unwrap();
+    };
+    set(b"\x01\x04\0\0\0\x02");
+    let store = Store::open_archive_later(&dir.0).unwrap();
+    let mut reader = store.archive_reader();
+    let kept = || store.archive(ANNA, NOON, [1; 8], "bert@chat.test", |out| out.push(b'2'));
+    assert!(matches!(kept(), Err(StoreError::Newer { .. })));
+    assert!(matches!(kept(), Err(StoreError::Broken(_))));
+    assert!(matches!(store.archive_chore(NOON), Some(Request::Open)));
+    assert!(reader.answer(Request::Open).is_err());
+    // Nothing was set aside, and what is not the archive's works.
+    assert_eq!(listing(&dir), ["2026-11"]);
+    create(&store, "anna");
+    store.commit().unwrap();
+    set(b"\x01\x04\0\0\0\x01");
+    assert!(matches!(kept(), Err(StoreError::Broken(_))));
+    reader.answer(Request::Open).unwrap();
+    kept().unwrap();
+    assert_eq!(texts_of(&mut reader, ANNA), "1 2");
 }
 
 /// All rows of an owner, oldest first.
@@ -856,6 +950,7 @@ fn against_a_model(seed: u64) {
                     start_ms,
                     end_ms,
                     after,
+                    from: snug::store::archive::Stamp::FIRST,
                     before,
                     ids: some,
                     max: [0, 1, 3, 20, usize::MAX][any(5) as usize],

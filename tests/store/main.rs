@@ -6,6 +6,7 @@ mod damage;
 mod disk;
 mod figures;
 mod kill;
+mod moved;
 mod records;
 #[path = "../common/unsynced.rs"]
 mod unsynced;

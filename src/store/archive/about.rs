@@ -9,7 +9,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ring::digest::{SHA256, digest};
 
@@ -53,6 +53,11 @@ const VERSION: u8 = 1;
 const DIGEST_BYTES: usize = 32;
 /// The name of the file in the directory of a volume.
 const FILE: &str = "about";
+
+/// The file in the directory of a volume.
+pub fn path_in(volume: &Path) -> PathBuf {
+    volume.join(FILE)
+}
 
 impl About {
     /// Finds it out from the volume itself: a look or two for each owner and for each of their contacts.

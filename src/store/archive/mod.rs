@@ -10,10 +10,13 @@
 //! - What was archived is there after a power cut once it is committed, as everything in the store.
 
 mod about;
+mod insert;
 mod page;
 mod reader;
+mod request;
 mod retention;
 mod row;
+mod shelf;
 mod volume;
 
 use std::cell::RefCell;
@@ -26,7 +29,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub use about::Edge;
-pub use reader::{Answer, ArchiveReader, Query, Request};
+pub use insert::OldRow;
+pub use reader::ArchiveReader;
+pub use request::{Answer, Query, Request};
 pub use row::Row;
 pub(super) use volume::{Volumes, commit};
 
@@ -36,6 +41,7 @@ use super::keys::{self, CONTACTS, MESSAGES};
 use super::{Store, UserId};
 use crate::limits::{ARCHIVE_OWNERS_KNOWN, ARCHIVE_ROW_OWN_BYTES, ARCHIVE_VOLUME_BYTES};
 use crate::xmpp::time::LATEST_MS;
+use about::About;
 use volume::{Current, VolumeName};
 
 /// The place of a row in its owner's archive.
@@ -197,21 +203,11 @@ struct Last {
 const COUNTED: u64 = 256 * 1024;
 
 impl Archive {
-    pub fn open(
-        dir: &Path,
-        writes: bool,
-        notices: &mut Vec<String>,
-    ) -> Result<Archive, StoreError> {
-        let volumes = Arc::new(Volumes::open(dir, writes, notices)?);
-        let mut writer = Writer::default();
-        if let Some(current) = volumes.current() {
-            writer.bytes = volume::bytes(&current.database)?;
-            writer.month_end_ms = VolumeName::of(current.begin_ms).end_ms();
-            writer.current = Some(current);
-        }
+    /// Looks what there is, and opens nothing.
+    pub fn find(dir: &Path, writes: bool) -> Result<Archive, StoreError> {
         Ok(Archive {
-            volumes,
-            writer: RefCell::new(writer),
+            volumes: Arc::new(Volumes::find(dir, writes)?),
+            writer: RefCell::default(),
             forgetting: RefCell::default(),
             writes,
         })
@@ -252,7 +248,8 @@ impl Store {
     /// bytes; `with`: the other side's JID.
     ///
     /// `ArchiveOff`: the store was opened without. `Broken`: the newest volume is damaged, and another one is being made. `TooLong` above 300 KiB, `Full` if the disk is nearly full. The row is safe once [`Store::ticket`] is
-    /// committed. Only the first row of all makes a volume and waits for the disk.
+    /// committed. Only the first row of all makes a volume and waits for the disk; the first one after a start does where the newest volume is not open
+    /// yet ([`Store::archive_rests`]).
     pub fn archive(
         &self,
         owner: UserId,
@@ -265,6 +262,7 @@ impl Store {
             return Err(StoreError::ArchiveOff);
         }
         self.room_to_grow()?;
+        self.archive.volumes.open_to_write(&self.space)?;
         let at_ms = at_ms.min(LATEST_MS);
         let mut writer = self.archive.writer.borrow_mut();
         writer.turn(&self.archive.volumes, at_ms)?;
@@ -305,12 +303,26 @@ impl Store {
         self.archive.writes
     }
 
+    /// Whether nobody has needed the newest volume yet since the start, and nothing must be forgotten.
+    pub fn archive_rests(&self) -> bool {
+        self.archive.writes
+            && self.archive.writer.borrow().current.is_none()
+            && self.archive.forgetting.borrow().is_empty()
+    }
+
     /// What the reading side should do next for the archive's sake, if anything: ask it once a second, and again when it has answered
     /// ([`Store::archive_forgot`] for [`Request::Forget`]). Turns to a volume that was made. No system call.
     pub fn archive_chore(&self, now_ms: u64) -> Option<Request> {
-        if self.archive.volumes.has_next() {
+        if !self.archive.volumes.is_open() {
+            return Some(Request::Open);
+        }
+        if self.archive.volumes.has_next() || self.archive.writer.borrow().current.is_none() {
             let mut writer = self.archive.writer.borrow_mut();
-            if let Err(error) = writer.turn(&self.archive.volumes, now_ms.min(LATEST_MS)) {
+            let turned = match self.archive.volumes.has_next() {
+                true => writer.turn(&self.archive.volumes, now_ms.min(LATEST_MS)),
+                false => writer.take_up(&self.archive.volumes),
+            };
+            if let Err(error) = turned {
                 log::error!("{}: {error}", self.archive.volumes.dir().display());
             }
         }
@@ -358,9 +370,12 @@ impl Store {
 impl Writer {
     /// Turns to the next volume where one is ready; makes the first one.
     fn turn(&mut self, volumes: &Volumes, at_ms: u64) -> Result<(), StoreError> {
+        self.take_up(volumes)?;
         if self.current.is_none() && !volumes.has_next() {
-            // The first of all: there is no older one.
-            volumes.make_next(at_ms, |_| Ok(0))?;
+            // The first of all. There are older ones where an archive was brought along from elsewhere.
+            volumes.make_next(at_ms, |name| {
+                Ok(About::read(&volumes.path(name)).map_or(0, |about| about.top.ms))
+            })?;
         }
         if !volumes.has_next() {
             return Ok(());
@@ -393,6 +408,19 @@ impl Writer {
         self.lasts.clear();
         self.reopenings = current.database.reopenings();
         self.current = Some(current);
+        Ok(())
+    }
+
+    /// Goes on in the volume that was opened, after a start.
+    fn take_up(&mut self, volumes: &Volumes) -> Result<(), StoreError> {
+        if self.current.is_none()
+            && let Some(current) = volumes.current()
+        {
+            self.bytes = volume::bytes(&current.database)?;
+            self.month_end_ms = VolumeName::of(current.begin_ms).end_ms();
+            self.reopenings = current.database.reopenings();
+            self.current = Some(current);
+        }
         Ok(())
     }
 

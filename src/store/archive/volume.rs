@@ -1,10 +1,11 @@
 //! The volumes: which there are, which of them is written in, and what the threads share of that.
 //!
 //! The writing thread appends to the newest. When another one shall begin, the reading thread makes it (it waits for the disk) and puts it beside; the
-//! writing thread turns to it with its next row. What was written in the one before and is not committed yet stays in the list of what commits cover.
+//! writing thread turns to it with its next row. After a start the newest is opened when somebody needs it, by whichever thread comes first. What was written in the one before and is not committed yet stays in the list of what commits cover.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ use crate::store::keys::{
     ARCHIVE, ARCHIVE_SCHEMA, MESSAGES, META, META_BEGIN, META_BYTES, META_SCHEMA,
 };
 use crate::store::record::{RecordReader, RecordWriter};
+use crate::store::space::Space;
 use crate::xmpp::time;
 
 /// The name of a volume: the month of its first stamp, and which one of that month it is. Later volumes have greater names.
@@ -63,6 +65,21 @@ impl VolumeName {
         }
     }
 
+    /// The first millisecond of its month.
+    pub fn begin_ms(self) -> u64 {
+        time::parse_date(&format!("{:04}-{:02}-01", self.year, self.month)).unwrap_or(0)
+    }
+
+    /// Whether its month is that of another, or earlier.
+    pub fn is_no_later_month(self, other: VolumeName) -> bool {
+        (self.year, self.month) <= (other.year, other.month)
+    }
+
+    /// Whether its month is that of another.
+    pub fn is_of_month(self, other: VolumeName) -> bool {
+        (self.year, self.month) == (other.year, other.month)
+    }
+
     /// The first millisecond of the month after.
     pub fn end_ms(self) -> u64 {
         let (year, month) = match self.month {
@@ -86,7 +103,12 @@ impl fmt::Display for VolumeName {
 /// What the threads share.
 pub(in crate::store) struct Volumes {
     dir: PathBuf,
+    writes: bool,
     list: Mutex<List>,
+    /// Whether `List::current` is what it shall be: before that, the newest volume stands among the old ones.
+    open: AtomicBool,
+    /// Held by whoever opens the newest volume; whether that has failed.
+    opening: Mutex<bool>,
     /// Held by whoever makes a volume.
     making: Mutex<()>,
     /// Whether `List::next` is there, for the writing thread to see without the lock.
@@ -127,17 +149,87 @@ pub(in crate::store) struct Next {
 }
 
 impl Volumes {
-    /// Looks which volumes there are; with `writes` the newest is opened to go on in it.
-    pub fn open(
-        dir: &Path,
-        writes: bool,
-        notices: &mut Vec<String>,
-    ) -> Result<Volumes, StoreError> {
-        let mut names = find(dir)?;
+    /// Looks which volumes there are. With `writes` the newest is where rows go: [`Volumes::open_newest`] opens it, and nothing else may be done before.
+    /// `Newer`: the newest says that a newer snug has made it.
+    pub fn find(dir: &Path, writes: bool) -> Result<Volumes, StoreError> {
+        let names = find(dir)?;
+        if let Some(newest) = names.last() {
+            refuse_newer(&dir.join(newest.to_string()))?;
+        }
+        Ok(Volumes {
+            dir: dir.to_path_buf(),
+            writes,
+            open: AtomicBool::new(!writes || names.is_empty()),
+            list: Mutex::new(List {
+                old: names,
+                ..List::default()
+            }),
+            making: Mutex::new(()),
+            opening: Mutex::new(false),
+            has_next: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether the newest volume is open, where rows go; also where there is none to be opened.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Opens the newest volume, unless it is open. Waits for the disk. What the operator must hear goes to the log.
+    pub fn open_newest(&self, space: &Space) -> Result<(), StoreError> {
+        match self.is_open() {
+            true => Ok(()),
+            false => {
+                let notices = self.open_newest_quietly(space)?;
+                notices.iter().for_each(|notice| log::warn!("{notice}"));
+                Ok(())
+            }
+        }
+    }
+
+    /// [`Volumes::open_newest`] for who writes and must not wait for the same failure with every row: an error after one, until the reading side, which
+    /// tries again, has succeeded.
+    pub fn open_to_write(&self, space: &Space) -> Result<(), StoreError> {
+        if self.is_open() {
+            return Ok(());
+        }
+        let has_failed = *self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        match has_failed {
+            true => Err(StoreError::Broken(
+                "the newest part of the message archive could not be opened".to_owned(),
+            )),
+            false => self.open_newest(space),
+        }
+    }
+
+    /// [`Volumes::open_newest`], and what the operator must hear.
+    pub fn open_newest_quietly(&self, space: &Space) -> Result<Vec<String>, StoreError> {
+        let mut has_failed = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_open() {
+            return Ok(Vec::new());
+        }
+        let mut notices = Vec::new();
+        let opened = match self.open_or_replace(&mut notices) {
+            // sled writes while it opens: the ballast is for this.
+            Err(StoreError::Full) => {
+                space.release();
+                self.open_or_replace(&mut notices)
+            }
+            opened => opened,
+        };
+        *has_failed = opened.is_err();
+        opened?;
+        self.open.store(true, Ordering::Release);
+        Ok(notices)
+    }
+
+    fn open_or_replace(&self, notices: &mut Vec<String>) -> Result<(), StoreError> {
         let mut current = None;
-        while writes && current.is_none() {
-            let Some(name) = names.pop() else { break };
-            let path = dir.join(name.to_string());
+        while current.is_none() {
+            let Some(name) = self.old().pop() else { break };
+            let path = self.path(name);
             match open_volume(&path) {
                 Ok((database, Some(begin_ms))) => {
                     if database.missing_commits() > 0 {
@@ -160,27 +252,18 @@ impl Volumes {
                 }
                 Err(StoreError::Broken(why)) => {
                     notices.push(set_aside(&path, &why)?);
+                    self.forget(name);
                     break;
                 }
                 Err(error) => return Err(error),
             }
+            self.forget(name);
         }
-        let volumes = Volumes {
-            dir: dir.to_path_buf(),
-            list: Mutex::new(List {
-                old: names,
-                current,
-                ..List::default()
-            }),
-            making: Mutex::new(()),
-            has_next: AtomicBool::new(false),
-            full: AtomicBool::new(false),
-            given_up: AtomicBool::new(false),
-        };
+        self.list().current = current;
         // The newest was broken. Now, while nobody has them open, older ones can be looked at.
-        while let (true, None, Some(last)) = (writes, volumes.current(), volumes.old().last()) {
-            let path = volumes.path(*last);
-            let made = volumes.make_next(0, |_| {
+        while let (None, Some(last)) = (self.current(), self.old().last()) {
+            let path = self.path(*last);
+            let made = self.make_next(0, |_| {
                 if let Some(about) = About::read(&path) {
                     return Ok(about.top.ms);
                 }
@@ -190,7 +273,7 @@ impl Volumes {
             match made {
                 Err(StoreError::Broken(why)) => {
                     notices.push(set_aside(&path, &why)?);
-                    volumes.forget(*last);
+                    self.forget(*last);
                 }
                 made => {
                     made?;
@@ -198,7 +281,7 @@ impl Volumes {
                 }
             }
         }
-        Ok(volumes)
+        Ok(())
     }
 
     /// Whether there is no volume at all.
@@ -254,14 +337,8 @@ impl Volumes {
             (None, None) => (None, 0),
         };
         let name = VolumeName::of(at_ms.max(top_ms + 1)).behind(last);
-        let path = self.path(name);
-        create_private_dir(&self.dir)?;
-        Database::make(&path, &ARCHIVE, |database| {
-            let mut record = RecordWriter::new(META_VERSION);
-            record.u32(ARCHIVE_SCHEMA);
-            database.put(META, META_SCHEMA, &record.finish())
-        })?;
-        let (database, _) = open_volume(&path)?;
+        self.make(name, |_| Ok(()))?;
+        let (database, _) = open_volume(&self.path(name))?;
         self.list().next = Some(Next {
             name,
             database,
@@ -269,6 +346,46 @@ impl Volumes {
         });
         self.has_next.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Makes a volume on the disk, filled by `fill`: for who holds [`Volumes::making`].
+    pub fn make(
+        &self,
+        name: VolumeName,
+        fill: impl FnOnce(&Database) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        create_private_dir(&self.dir)?;
+        Database::make(&self.path(name), &ARCHIVE, |database| {
+            let mut record = RecordWriter::new(META_VERSION);
+            record.u32(ARCHIVE_SCHEMA);
+            tell_schema(database.path())?;
+            database.put(META, META_SCHEMA, &record.finish())?;
+            fill(database)
+        })
+    }
+
+    /// Held by whoever makes a volume.
+    pub fn making(&self) -> &Mutex<()> {
+        &self.making
+    }
+
+    /// Whether rows can be written.
+    pub fn writes(&self) -> bool {
+        self.writes
+    }
+
+    /// A volume was made among the old ones.
+    pub fn add_old(&self, name: VolumeName) {
+        let mut list = self.list();
+        list.old.push(name);
+        list.old.sort();
+    }
+
+    /// The volume that is written in begins earlier from now on.
+    pub fn begin_current(&self, begin_ms: u64) {
+        if let Some(current) = &mut self.list().current {
+            current.begin_ms = begin_ms;
+        }
     }
 
     /// Whether [`Volumes::take_next`] has something.
@@ -408,16 +525,42 @@ pub(super) fn open_volume(path: &Path) -> Result<(Database, Option<u64>), StoreE
         .and_then(|mut reader| reader.u32())
         .map_err(StoreError::record("meta"))?;
     if schema > ARCHIVE_SCHEMA {
-        return Err(StoreError::Newer {
-            what: format!(
-                "{} has schema {schema}, this snug knows {ARCHIVE_SCHEMA}",
-                path.display()
-            ),
-            back: None,
-        });
+        return Err(newer(path, schema));
     }
     let begin = begin(&database)?;
     Ok((database, begin))
+}
+
+/// Beside the database: its schema in digits, so that a newer one is seen before it is opened.
+const SCHEMA_FILE: &str = "schema";
+
+fn tell_schema(path: &Path) -> Result<(), StoreError> {
+    let path = path.join(SCHEMA_FILE);
+    File::create(&path)
+        .and_then(|mut file| {
+            writeln!(file, "{ARCHIVE_SCHEMA}")?;
+            file.sync_all()
+        })
+        .map_err(StoreError::io(&path))
+}
+
+/// Refuses a volume that says it is of a newer schema; one that says nothing is looked at when it is opened.
+fn refuse_newer(path: &Path) -> Result<(), StoreError> {
+    let told = fs::read_to_string(path.join(SCHEMA_FILE)).unwrap_or_default();
+    match told.trim().parse() {
+        Ok(schema) if schema > ARCHIVE_SCHEMA => Err(newer(path, schema)),
+        _ => Ok(()),
+    }
+}
+
+fn newer(path: &Path, schema: u32) -> StoreError {
+    StoreError::Newer {
+        what: format!(
+            "{} has schema {schema}, this snug knows {ARCHIVE_SCHEMA}",
+            path.display()
+        ),
+        back: None,
+    }
 }
 
 /// Where a volume begins: `None` if nothing was written in it yet.

@@ -1,191 +1,13 @@
-//! Nodes of publish-subscribe (XEP-0060) and what is published there, by owner: an account, or later a service. Items stand in the order of their
-//! publication and are found by their id.
-//!
-//! A publication is several writes, and a power cut may come between any two of them. The node's record decides what counts: rows at places that it has
-//! not given out yet are not there, and neither is the one that it calls stale.
+//! The items of a node: published, found, read in order, trimmed. What a power cut leaves of half a publication counts for nothing.
 
-use super::database::Value;
-use super::error::StoreError;
-use super::keys::{self, AFFILIATES, ITEM_IDS, ITEMS, NODES};
-use super::record::{RecordError, RecordReader, RecordWriter};
-use super::{Store, UserId};
-
-/// A node, without its items and without those who have something to do with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
-    /// What its rows are filed under; given by [`Store::create_node`].
-    pub number: u32,
-    /// Its name: the NodeID.
-    pub name: String,
-    /// Its configuration where it differs from the default of its owner: name and value, a name with several values several times.
-    pub settings: Vec<(String, String)>,
-    /// Bare JID of who made it.
-    pub creator: String,
-    /// Milliseconds since 1970.
-    pub created_ms: u64,
-    /// How many items it has.
-    pub items: u32,
-    /// Bytes of their XML and ids.
-    pub bytes: u64,
-    /// The place of the next item.
-    pub next: u64,
-    /// Rows before this place are not there.
-    pub first: u64,
-    /// Nor is the row at this place.
-    pub stale: u64,
-}
-
-/// An item.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeItem {
-    /// Its id at the node.
-    pub id: String,
-    /// Bare JID of who published it.
-    pub publisher: String,
-    /// Milliseconds since 1970.
-    pub at_ms: u64,
-    /// Its payload: one element in which everything is declared, or nothing.
-    pub xml: String,
-}
-
-/// What somebody is to a node (XEP-0060 §4.1). The byte stands in records and never changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum NodeAffiliation {
-    /// May not even look.
-    Outcast,
-    /// Nothing in particular.
-    #[default]
-    None,
-    /// May look where few may.
-    Member,
-    /// May publish too.
-    Publisher,
-    /// May do everything.
-    Owner,
-}
-
-/// A subscription of somebody to a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeSubscription {
-    /// The resource that it is for; empty for the bare JID.
-    pub resource: String,
-    /// Whether an owner still has to agree (XEP-0060 §8.6).
-    pub pending: bool,
-}
-
-/// Somebody who has something to do with a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Affiliate {
-    /// Bare JID.
-    pub jid: String,
-    /// What it is to the node.
-    pub affiliation: NodeAffiliation,
-    /// What it is subscribed with, each resource once.
-    pub subscriptions: Vec<NodeSubscription>,
-}
-
-impl Node {
-    /// A node without anything, before it is made.
-    pub fn new(name: &str, creator: &str, created_ms: u64) -> Node {
-        Node {
-            number: 0,
-            name: name.to_owned(),
-            settings: Vec::new(),
-            creator: creator.to_owned(),
-            created_ms,
-            items: 0,
-            bytes: 0,
-            // Place 0 is nobody's: it stands for "none" in `stale`.
-            next: 1,
-            first: 1,
-            stale: 0,
-        }
-    }
-
-    fn has(&self, place: u64) -> bool {
-        (self.first..self.next).contains(&place) && place != self.stale
-    }
-}
-
-impl NodeItem {
-    fn bytes(&self) -> u64 {
-        (self.xml.len() + self.id.len()) as u64
-    }
-}
-
-const NODE_VERSION: u8 = 1;
-const ITEM_VERSION: u8 = 1;
-const ID_VERSION: u8 = 1;
-const AFFILIATE_VERSION: u8 = 1;
+use super::records::{decode_item, decode_place, encode_item, encode_place};
+use super::{Node, NodeItem, damaged};
+use crate::store::database::Value;
+use crate::store::error::StoreError;
+use crate::store::keys::{self, ITEM_IDS, ITEMS};
+use crate::store::{Store, UserId};
 
 impl Store {
-    /// All nodes of an owner: one read. In the order of their names (long ones in the order of their beginnings).
-    pub fn nodes(&self, owner: UserId) -> Result<Vec<Node>, StoreError> {
-        self.main
-            .scan(NODES, &keys::user(owner.number()))?
-            .map(|entry| decode_node(&entry?.1).map_err(StoreError::record("nodes")))
-            .collect()
-    }
-
-    /// All who have something to do with an owner's nodes, with the number of the node: one read.
-    pub fn affiliates(&self, owner: UserId) -> Result<Vec<(u32, Affiliate)>, StoreError> {
-        self.main
-            .scan(AFFILIATES, &keys::user(owner.number()))?
-            .map(|entry| {
-                let (key, value) = entry?;
-                let number = keys::node_number(&key).ok_or_else(|| damaged("affiliates"))?;
-                let affiliate =
-                    decode_affiliate(&value).map_err(StoreError::record("affiliates"))?;
-                Ok((number, affiliate))
-            })
-            .collect()
-    }
-
-    /// Makes a node under a number that no other node of the owner has. What a deletion cut short has left under that number goes. `Full` if the disk is
-    /// nearly full.
-    pub fn create_node(&self, owner: UserId, node: &Node) -> Result<(), StoreError> {
-        self.room_to_grow()?;
-        self.remove_rows(owner, node.number)?;
-        self.put_node(owner, node)
-    }
-
-    /// Keeps what has changed of a node.
-    pub fn put_node(&self, owner: UserId, node: &Node) -> Result<(), StoreError> {
-        let key = keys::node(owner.number(), &node.name);
-        self.main.put(NODES, &key, &encode_node(node))
-    }
-
-    /// Deletes a node with all that belongs to it.
-    pub fn remove_node(&self, owner: UserId, node: &Node) -> Result<(), StoreError> {
-        let key = keys::node(owner.number(), &node.name);
-        self.main.remove(NODES, &key)?;
-        self.remove_rows(owner, node.number)
-    }
-
-    fn remove_rows(&self, owner: UserId, number: u32) -> Result<(), StoreError> {
-        let prefix = keys::of_node(owner.number(), number);
-        for tree in [ITEMS, ITEM_IDS, AFFILIATES] {
-            self.main.remove_range(tree, &prefix, None)?;
-        }
-        Ok(())
-    }
-
-    /// Keeps what somebody is to a node, or forgets it where that is nothing.
-    pub fn put_affiliate(
-        &self,
-        owner: UserId,
-        node: u32,
-        affiliate: &Affiliate,
-    ) -> Result<(), StoreError> {
-        let key = keys::at_node(owner.number(), node, &affiliate.jid);
-        if affiliate.affiliation == NodeAffiliation::None && affiliate.subscriptions.is_empty() {
-            return self.main.remove(AFFILIATES, &key).map(drop);
-        }
-        self.room_to_grow()?;
-        self.main
-            .put(AFFILIATES, &key, &encode_affiliate(affiliate))
-    }
-
     /// Publishes an item at the end of a node; one with the same id is replaced, whether there was one. `TooLong` above 300 KiB, `Full` if the
     /// disk is nearly full.
     pub fn put_item(
@@ -252,6 +74,26 @@ impl Store {
             gone.push(item.id);
         }
         Ok(gone)
+    }
+
+    /// Removes the items that were published up to this time (milliseconds since 1970), as far as no younger one stands before them.
+    pub fn expire_items(
+        &self,
+        owner: UserId,
+        node: &mut Node,
+        until_ms: u64,
+    ) -> Result<(), StoreError> {
+        loop {
+            let oldest = self.items_from(owner, node, 0)?.next().transpose()?;
+            let Some((place, item)) = oldest else {
+                break;
+            };
+            if item.at_ms > until_ms {
+                break;
+            }
+            self.drop_item(owner, node, place, &item)?;
+        }
+        Ok(())
     }
 
     fn drop_item(
@@ -390,133 +232,10 @@ fn counted(
     read().transpose()
 }
 
-fn damaged(what: &'static str) -> StoreError {
-    StoreError::record(what)(RecordError::Damaged)
-}
-
-fn encode_node(node: &Node) -> Vec<u8> {
-    let mut writer = RecordWriter::new(NODE_VERSION);
-    writer
-        .u32(node.number)
-        .text(&node.name)
-        .text(&node.creator)
-        .u64(node.created_ms)
-        .u32(node.items)
-        .u64(node.bytes)
-        .u64(node.next)
-        .u64(node.first)
-        .u64(node.stale)
-        .u32(node.settings.len() as u32);
-    for (name, value) in &node.settings {
-        writer.text(name).text(value);
-    }
-    writer.finish()
-}
-
-fn decode_node(value: &[u8]) -> Result<Node, RecordError> {
-    let mut reader = RecordReader::new(value, NODE_VERSION)?;
-    let mut node = Node {
-        number: reader.u32()?,
-        name: reader.text()?.to_owned(),
-        creator: reader.text()?.to_owned(),
-        created_ms: reader.u64()?,
-        items: reader.u32()?,
-        bytes: reader.u64()?,
-        next: reader.u64()?,
-        first: reader.u64()?,
-        stale: reader.u64()?,
-        settings: Vec::new(),
-    };
-    for _ in 0..reader.u32()? {
-        let name = reader.text()?.to_owned();
-        node.settings.push((name, reader.text()?.to_owned()));
-    }
-    reader.end()?;
-    Ok(node)
-}
-
-fn encode_item(item: &NodeItem) -> Vec<u8> {
-    let mut writer = RecordWriter::new(ITEM_VERSION);
-    writer
-        .text(&item.id)
-        .text(&item.publisher)
-        .u64(item.at_ms)
-        .text(&item.xml);
-    writer.finish()
-}
-
-fn decode_item(value: &[u8]) -> Result<NodeItem, RecordError> {
-    let mut reader = RecordReader::new(value, ITEM_VERSION)?;
-    let item = NodeItem {
-        id: reader.text()?.to_owned(),
-        publisher: reader.text()?.to_owned(),
-        at_ms: reader.u64()?,
-        xml: reader.text()?.to_owned(),
-    };
-    reader.end()?;
-    Ok(item)
-}
-
-fn encode_place(place: u64) -> Vec<u8> {
-    let mut writer = RecordWriter::new(ID_VERSION);
-    writer.u64(place);
-    writer.finish()
-}
-
-fn decode_place(value: &[u8]) -> Result<u64, RecordError> {
-    let mut reader = RecordReader::new(value, ID_VERSION)?;
-    let place = reader.u64()?;
-    reader.end()?;
-    Ok(place)
-}
-
-const AFFILIATIONS: [NodeAffiliation; 5] = [
-    NodeAffiliation::Outcast,
-    NodeAffiliation::None,
-    NodeAffiliation::Member,
-    NodeAffiliation::Publisher,
-    NodeAffiliation::Owner,
-];
-
-fn encode_affiliate(affiliate: &Affiliate) -> Vec<u8> {
-    let mut writer = RecordWriter::new(AFFILIATE_VERSION);
-    writer
-        .text(&affiliate.jid)
-        .byte(affiliate.affiliation as u8)
-        .u32(affiliate.subscriptions.len() as u32);
-    for subscription in &affiliate.subscriptions {
-        writer
-            .text(&subscription.resource)
-            .flag(subscription.pending);
-    }
-    writer.finish()
-}
-
-fn decode_affiliate(value: &[u8]) -> Result<Affiliate, RecordError> {
-    let mut reader = RecordReader::new(value, AFFILIATE_VERSION)?;
-    let jid = reader.text()?.to_owned();
-    let affiliation = *AFFILIATIONS
-        .get(usize::from(reader.byte()?))
-        .ok_or(RecordError::Damaged)?;
-    let mut subscriptions = Vec::new();
-    for _ in 0..reader.u32()? {
-        subscriptions.push(NodeSubscription {
-            resource: reader.text()?.to_owned(),
-            pending: reader.flag()?,
-        });
-    }
-    reader.end()?;
-    Ok(Affiliate {
-        jid,
-        affiliation,
-        subscriptions,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::record::tests::no_bytes_panic;
+    use crate::store::pubsub::{Affiliate, NodeAffiliation, NodeSubscription};
 
     const OWNER: UserId = UserId::new(7);
 
@@ -664,28 +383,5 @@ mod tests {
         assert_eq!(store.affiliates(OWNER).unwrap(), []);
         drop(store);
         let _ = std::fs::remove_dir_all(dir);
-    }
-
-    #[test]
-    fn any_bytes_are_a_record_or_an_error() {
-        let mut node = Node::new("urn:x", "a@b", 3);
-        node.settings = vec![("access_model".to_owned(), "open".to_owned())];
-        no_bytes_panic(&encode_node(&node), |bytes| {
-            decode_node(bytes).map(|node| encode_node(&node))
-        });
-        no_bytes_panic(&encode_item(&item("i", "<a/>")), |bytes| {
-            decode_item(bytes).map(|item| encode_item(&item))
-        });
-        let affiliate = Affiliate {
-            jid: "a@b".to_owned(),
-            affiliation: NodeAffiliation::Owner,
-            subscriptions: vec![NodeSubscription {
-                resource: "r".to_owned(),
-                pending: false,
-            }],
-        };
-        no_bytes_panic(&encode_affiliate(&affiliate), |bytes| {
-            decode_affiliate(bytes).map(|affiliate| encode_affiliate(&affiliate))
-        });
     }
 }
