@@ -12,9 +12,12 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
+mod component;
 mod file;
 mod keys;
+mod values;
 
+pub use component::Component;
 pub use keys::{KEYS, Key, Preset, reference};
 
 /// Everything that an operator can choose, checked.
@@ -26,6 +29,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// The served domain, normalised as in a JID (nameprep).
     pub domain: String,
+    /// Programs that bring hosts of their own (XEP-0114).
+    pub components: Vec<Component>,
     /// Where clients connect.
     pub listen: Listen,
     /// The operator's own certificate.
@@ -44,6 +49,8 @@ pub struct Config {
     pub rooms: Rooms,
     /// What is kept of messages.
     pub archive: Archive,
+    /// What wakes phones.
+    pub push: Push,
     /// What clients get while nobody looks at them.
     pub inactive: Inactive,
     /// What becomes of streams whose connection is lost.
@@ -62,6 +69,8 @@ pub struct Listen {
     pub c2s: Vec<SocketAddr>,
     /// Direct TLS ports (XEP-0368).
     pub c2s_tls: Vec<SocketAddr>,
+    /// Ports of components; open only where there are any.
+    pub components: Vec<SocketAddr>,
 }
 
 /// The `[tls]` section: both files or neither, absolute if the configuration file's path is.
@@ -202,6 +211,50 @@ impl ArchivePolicy {
     }
 }
 
+/// The `[push]` section (XEP-0357).
+#[derive(Clone, Debug)]
+pub struct Push {
+    /// What an app server learns.
+    pub contents: PushContents,
+}
+
+/// What an app server learns of what happened; each of these all that the one before it says, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PushContents {
+    /// Only that there is something.
+    None,
+    /// How many messages and requests.
+    Count,
+    /// Who wrote last.
+    Sender,
+    /// What they wrote.
+    Body,
+}
+
+impl PushContents {
+    /// As the configuration names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            PushContents::None => "none",
+            PushContents::Count => "count",
+            PushContents::Sender => "sender",
+            PushContents::Body => "body",
+        }
+    }
+
+    /// The contents of a name.
+    pub fn parse(name: &str) -> Option<PushContents> {
+        [
+            PushContents::None,
+            PushContents::Count,
+            PushContents::Sender,
+            PushContents::Body,
+        ]
+        .into_iter()
+        .find(|contents| contents.name() == name)
+    }
+}
+
 /// The `[inactive]` section: what of XEP-0352 is done.
 #[derive(Clone, Debug)]
 pub struct Inactive {
@@ -271,9 +324,11 @@ impl Default for Config {
             data: PathBuf::from("."),
             file: None,
             domain: "localhost".to_owned(),
+            components: Vec::new(),
             listen: Listen {
                 c2s: Vec::new(),
                 c2s_tls: Vec::new(),
+                components: Vec::new(),
             },
             tls: Tls {
                 certificate: None,
@@ -300,6 +355,9 @@ impl Default for Config {
                 keep_days: 0,
                 max_mb: 0,
                 default: ArchivePolicy::Always,
+            },
+            push: Push {
+                contents: PushContents::None,
             },
             inactive: Inactive {
                 collapse_presence: false,
@@ -350,7 +408,7 @@ impl Config {
             }
         };
         if let Some(name) = &flags.domain {
-            config.domain = keys::domain(name)
+            config.domain = values::domain(name)
                 .map_err(|refused| ConfigError::one(format!("--domain: {}", refused.why)))?;
         }
         config.flags = flags.clone();
@@ -390,7 +448,9 @@ impl Config {
         let (mut changed, mut restart) = (Vec::new(), Vec::new());
         for key in KEYS {
             let old = (key.show)(self);
-            if old == (key.show)(&config) {
+            // Secrets are not shown.
+            let same = key.path != "component" || self.components == config.components;
+            if same && old == (key.show)(&config) {
                 continue;
             }
             if key.live {

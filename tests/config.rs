@@ -185,6 +185,26 @@ fn every_key_has_good_and_bad_values() {
             ],
         ),
         (
+            "component",
+            &[
+                "[]",
+                "[{ host = 'push.chat.test', secret = 's' }]",
+                "[{ host = 'A.test', secret = 's' }, { host = 'b.test', secret = 's' }]",
+            ],
+            &[
+                "{}",
+                "['a.test']",
+                "[{ host = 'a.test' }]",
+                "[{ secret = 's' }]",
+                "[{ host = 'a.test', secret = '' }]",
+                "[{ host = 'a b', secret = 's' }]",
+                "[{ host = 'a.test', secret = \"a\\nb\" }]",
+                "[{ host = 'a.test', secret = 's', port = 5347 }]",
+                "[{ host = 'a.test', secret_file = '/no/such/file' }]",
+                "[{ host = 'a.test', secret = 's' }, { host = 'A.test', secret = 's' }]",
+            ],
+        ),
+        (
             "listen.c2s",
             &["['0.0.0.0:5222']", "['[::1]:0', '[::1]:0']"],
             &[
@@ -199,6 +219,11 @@ fn every_key_has_good_and_bad_values() {
             "listen.c2s_tls",
             &["[]", "['127.0.0.1:5223']"],
             &["{}", "['127.0.0.1']", "['127.0.0.1:65536']"],
+        ),
+        (
+            "listen.components",
+            &["[]", "['127.0.0.1:5347', '[::1]:5347']"],
+            &["5347", "['localhost:5347']"],
         ),
         (
             "tls.certificate",
@@ -284,6 +309,11 @@ fn every_key_has_good_and_bad_values() {
             &["1", "'true'"],
         ),
         ("inactive.drop_typing", &["true", "false"], &["0", "''"]),
+        (
+            "push.contents",
+            &["'none'", "'count'", "'sender'", "'body'"],
+            &["'Body'", "true", "''"],
+        ),
         ("rooms.enabled", &["true", "false"], &["1", "'yes'"]),
         (
             "rooms.host",
@@ -382,7 +412,7 @@ fn what_is_wrong_is_said_with_line_and_key_and_what_would_be_right() {
         ),
         (
             "\nhttp.port = 5280\n",
-            "snug.toml:2: http: there is no such section; the sections are [listen], [tls], [registration], [contact], [directory], [archive], [login], [roster], [inactive], [rooms], [stream], [limits], [log]",
+            "snug.toml:2: http: there is no such section; the sections are [listen], [tls], [registration], [contact], [directory], [archive], [login], [roster], [inactive], [push], [rooms], [stream], [limits], [log]",
         ),
         (
             "limits = 5\n",
@@ -741,6 +771,72 @@ fn keys_without_a_default_are_those_found_at_start_or_left_out() {
         .filter(|key| matches!(key.preset, Preset::Unset { .. }))
         .map(|key| key.path)
         .collect();
-    assert_eq!(unset, ["domain", "tls.certificate", "tls.key"]);
+    assert_eq!(unset, ["domain", "component", "tls.certificate", "tls.key"]);
     assert_eq!(Config::default().domain, "localhost");
+}
+
+#[test]
+fn a_component_has_a_host_and_a_secret_that_is_never_shown() {
+    let scratch = Scratch::new("components");
+    let file = scratch.write("bridge.secret", "of the bridge\n");
+    let text = format!(
+        "[[component]]\nhost = 'push.chat.test'\nsecret = 'of the app server'\n\
+         [[component]]\nhost = 'irc.chat.test'\nsecret_file = '{}'\n",
+        file.display()
+    );
+    let config = parse(&text).expect("two components");
+    let hosts: Vec<(&str, &str)> = config
+        .components
+        .iter()
+        .map(|component| (&*component.host, component.secret()))
+        .collect();
+    assert_eq!(
+        hosts,
+        [
+            ("push.chat.test", "of the app server"),
+            ("irc.chat.test", "of the bridge")
+        ]
+    );
+    let shown = format!("{:?}{config:?}", config.values());
+    assert!(
+        shown.contains("irc.chat.test") && !shown.contains("of the"),
+        "{shown}"
+    );
+    let says = wrong("[[component]]\nhost = 'a.test'\nsecret = 's'\nsecet = 't'\n");
+    assert!(
+        says.starts_with("snug.toml:4: component: secet: "),
+        "{says}"
+    );
+    let says = wrong("domain = 'a.test'\n[[component]]\nhost = 'a.test'\nsecret = 's'\n");
+    assert!(
+        says.contains("a.test is the domain of the accounts"),
+        "{says}"
+    );
+    let says = wrong("domain = 'a.test'\n[[component]]\nhost = 'rooms.a.test'\nsecret = 's'\n");
+    assert!(
+        says.contains("rooms.a.test is where the rooms are"),
+        "{says}"
+    );
+    let says = wrong("listen.components = ['127.0.0.1:1']\nlisten.c2s = ['127.0.0.1:1']\n");
+    assert!(
+        says.starts_with("snug.toml:1: listen.components: "),
+        "{says}"
+    );
+
+    // Another secret alone is a change.
+    let toml = scratch.write(
+        "snug.toml",
+        "[[component]]\nhost = 'a.test'\nsecret = 's'\n",
+    );
+    let flags = Flags {
+        data: Some(scratch.0.clone()),
+        ..Flags::default()
+    };
+    let config = Config::load(&flags).expect("the first file");
+    assert!(config.reload().expect("the same").changed.is_empty());
+    std::fs::write(&toml, "[[component]]\nhost = 'a.test'\nsecret = 't'\n").unwrap();
+    assert_eq!(
+        config.reload().expect("another secret").changed,
+        ["component"]
+    );
 }

@@ -94,7 +94,11 @@ impl Reading<'_> {
             )),
             _ => {}
         }
-        let Listen { c2s, c2s_tls } = &self.config.listen;
+        let Listen {
+            c2s,
+            c2s_tls,
+            components,
+        } = &self.config.listen;
         if c2s.is_empty() && c2s_tls.is_empty() {
             let why = "listen.c2s_tls: nobody could connect, as listen.c2s is empty too; name an address in one of them";
             self.wrong
@@ -109,6 +113,26 @@ impl Reading<'_> {
             );
             self.wrong
                 .push((at("listen.c2s_tls").max(at("listen.c2s")), why));
+        }
+        if let Some(twice) = components
+            .iter()
+            .find(|address| address.port() != 0 && c2s.iter().chain(c2s_tls).any(|c| c == *address))
+        {
+            let why = format!(
+                "listen.components: {twice} is a port of clients too; give each list its own port"
+            );
+            self.wrong.push((at("listen.components"), why));
+        }
+        let rooms = self.config.rooms.enabled.then(|| self.config.rooms_host());
+        for component in &self.config.components {
+            let host = &component.host;
+            let whose = match () {
+                () if *host == self.config.domain => "the domain of the accounts",
+                () if rooms.as_ref() == Some(host) => "where the rooms are",
+                () => continue,
+            };
+            let why = format!("component: {host} is {whose}; give the component another host");
+            self.wrong.push((at("component"), why));
         }
     }
 }

@@ -1,13 +1,12 @@
 //! The table of keys: one row describes a key to the operator, checks its value and shows it. A new key is a field in
 //! [`Config`] and a row here.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-
-use toml::de::DeValue;
-
-use super::{ArchivePolicy, Config, RegistrationMode, RoomMakers};
-use crate::limits;
+use super::component::components;
+use super::values::{
+    Refused, Value, addresses, domain, label, list, off_or, quoted, quoted_path, readable_file,
+    refuse, room_name, text, texts, truth, uris, zero_or,
+};
+use super::{ArchivePolicy, Config, PushContents, RegistrationMode, RoomMakers};
 
 /// One key of snug.toml.
 pub struct Key {
@@ -51,6 +50,21 @@ pub const KEYS: &[Key] = &[
         show: |config| Some(quoted(&config.domain)),
     },
     Key {
+        path: "component",
+        doc: "Programs of yours that bring a host of their own: bridges, bots, app servers for push (XEP-0114).\n\
+              One table each, also written as [[component]] below all sections, with its host, which needs no\n\
+              DNS, and a secret that the program knows too: in quotes, or secret_file, a file with one line.",
+        preset: Preset::Unset {
+            example: "[{ host = \"push.example.org\", secret = \"a long one\" }]",
+        },
+        live: true,
+        read: |config, value| {
+            config.components = components(config, value)?;
+            Ok(())
+        },
+        show: |config| super::component::show(&config.components),
+    },
+    Key {
         path: "listen.c2s",
         doc: "Addresses and ports for clients that begin in plain text and change to TLS (STARTTLS).\n\
               \"[::]\" takes IPv4 as well. An empty list closes this kind of port.",
@@ -72,6 +86,18 @@ pub const KEYS: &[Key] = &[
             Ok(())
         },
         show: |config| Some(list(&config.listen.c2s_tls)),
+    },
+    Key {
+        path: "listen.components",
+        doc: "Addresses and ports for components, open only where there are any. Nothing is encrypted there:\n\
+              leave it on this machine, or on a network that you trust like it.",
+        preset: Preset::Value("[\"127.0.0.1:5347\"]"),
+        live: false,
+        read: |config, value| {
+            config.listen.components = addresses(value)?;
+            Ok(())
+        },
+        show: |config| Some(list(&config.listen.components)),
     },
     Key {
         path: "tls.certificate",
@@ -318,6 +344,27 @@ pub const KEYS: &[Key] = &[
         show: |config| Some(config.inactive.drop_typing.to_string()),
     },
     Key {
+        path: "push.contents",
+        doc: "What an app server learns that wakes a phone (XEP-0357), beside that there is something: \"none\";\n\
+              \"count\", how many messages and requests; \"sender\", who wrote last too; \"body\", what they wrote\n\
+              too, unless it is encrypted. App servers pass it on to the makers of phones.",
+        preset: Preset::Value("\"count\""),
+        live: true,
+        read: |config, value| {
+            let name = text(value)?;
+            match PushContents::parse(name) {
+                Some(contents) => config.push.contents = contents,
+                None => {
+                    return refuse(format!(
+                        "{name:?} is no content; choose \"none\", \"count\", \"sender\" or \"body\""
+                    ));
+                }
+            }
+            Ok(())
+        },
+        show: |config| Some(quoted(config.push.contents.name())),
+    },
+    Key {
         path: "rooms.enabled",
         doc: "Whether there are rooms, in which many talk with each other.",
         preset: Preset::Value("true"),
@@ -507,232 +554,4 @@ pub fn reference() -> String {
         }
     }
     out
-}
-
-/// A value of the file, and the bytes that it stands in.
-pub(super) type Value<'a> = toml::Spanned<DeValue<'a>>;
-
-/// Why a value is refused; `at` is the offending byte where it is not the value's first.
-pub(super) struct Refused {
-    pub(super) at: Option<usize>,
-    pub(super) why: String,
-}
-
-impl From<String> for Refused {
-    fn from(why: String) -> Refused {
-        Refused { at: None, why }
-    }
-}
-
-fn refuse<T>(why: impl Into<String>) -> Result<T, Refused> {
-    Err(Refused::from(why.into()))
-}
-
-/// A domain by the rules of a JID's domainpart (RFC 6122 §2.2): nameprep, labels of letters, digits and hyphens, no final dot.
-pub(super) fn domain(text: &str) -> Result<String, Refused> {
-    let example = "write a host name such as \"chat.example.org\" or \"raspberrypi.local\"";
-    let prepared = stringprep::nameprep(text).map_err(|_| {
-        Refused::from(format!(
-            "{text:?} has characters that no domain may have; {example}"
-        ))
-    })?;
-    let name = prepared.strip_suffix('.').unwrap_or(&prepared);
-    if name.len() > 1023 {
-        return refuse(format!("a domain has at most 1023 bytes; {example}"));
-    }
-    for label in name.split('.') {
-        let allowed = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || c == '-';
-        if label.is_empty()
-            || label.len() > 63
-            || label.starts_with('-')
-            || label.ends_with('-')
-            || !label.chars().all(allowed)
-        {
-            return refuse(format!("{text:?} is not a domain; {example}"));
-        }
-    }
-    Ok(name.to_owned())
-}
-
-/// The part of a room's address before the @, by the rules of a JID's localpart (RFC 6122 §2.3).
-fn room_name(text: &str) -> Result<String, Refused> {
-    let prepared = stringprep::nodeprep(text).unwrap_or_default();
-    let allowed = |c: char| !"\"&'/:<>@".contains(c) && !c.is_whitespace();
-    if prepared.is_empty() || prepared.len() > 100 || !prepared.chars().all(allowed) {
-        return refuse(format!(
-            "{text:?} cannot stand before an @; write a short name such as \"lobby\""
-        ));
-    }
-    Ok(prepared.into_owned())
-}
-
-fn text<'a>(value: &'a Value<'_>) -> Result<&'a str, Refused> {
-    value
-        .get_ref()
-        .as_str()
-        .ok_or_else(|| Refused::from("this must be text in double quotes".to_owned()))
-}
-
-fn truth(value: &Value) -> Result<bool, Refused> {
-    match value.get_ref() {
-        DeValue::Boolean(truth) => Ok(*truth),
-        _ => refuse("this must be true or false"),
-    }
-}
-
-/// A short text for people.
-fn label(value: &Value) -> Result<String, Refused> {
-    match text(value)?.trim() {
-        "" => refuse("this must not be empty"),
-        label if label.len() > 100 || label.contains(char::is_control) => {
-            refuse("this must be one line of at most 100 bytes")
-        }
-        label => Ok(label.to_owned()),
-    }
-}
-
-/// A list of URIs (RFC 3986 §3, as far as an operator may mistype one).
-fn uris(value: &Value) -> Result<Vec<String>, Refused> {
-    let example = "such as \"mailto:admin@example.org\", \"xmpp:admin@example.org\" or \"https://example.org/\"";
-    let DeValue::Array(items) = value.get_ref() else {
-        return refuse(format!(
-            "this must be a list, in square brackets, of addresses {example}"
-        ));
-    };
-    if items.len() > limits::CONTACT_ADDRESSES {
-        return refuse(format!(
-            "these are more than {} addresses; leave some out",
-            limits::CONTACT_ADDRESSES
-        ));
-    }
-    let mut addresses = Vec::new();
-    for item in items.iter() {
-        let text = item.get_ref().as_str().unwrap_or_default();
-        if !is_uri(text) {
-            return Err(Refused {
-                at: Some(item.span().start),
-                why: format!("{text:?} is no address; write one {example}"),
-            });
-        }
-        addresses.push(text.to_owned());
-    }
-    Ok(addresses)
-}
-
-fn is_uri(text: &str) -> bool {
-    let Some((scheme, rest)) = text.split_once(':') else {
-        return false;
-    };
-    let letters = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
-    let whole = match scheme {
-        "mailto" | "xmpp" => !rest.is_empty() && (scheme == "xmpp" || rest.contains('@')),
-        "http" | "https" => rest.len() > 2 && rest.starts_with("//"),
-        _ => !rest.is_empty(),
-    };
-    whole
-        && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(letters)
-        && text
-            .chars()
-            .all(|c| c.is_ascii_graphic() && !"<>\"{}|\\^`".contains(c))
-}
-
-/// 0 for "no limit", or a number within the bounds.
-fn zero_or(value: &Value, least: u32, most: u32) -> Result<u32, Refused> {
-    zero_meaning("no limit", value, least, most)
-}
-
-fn off_or(value: &Value, least: u32, most: u32) -> Result<u32, Refused> {
-    zero_meaning("off", value, least, most)
-}
-
-fn zero_meaning(what: &str, value: &Value, least: u32, most: u32) -> Result<u32, Refused> {
-    let number = match value.get_ref() {
-        DeValue::Integer(digits) => u32::from_str_radix(digits.as_str(), digits.radix()).ok(),
-        _ => None,
-    };
-    match number {
-        Some(number) if number == 0 || (least..=most).contains(&number) => Ok(number),
-        _ => refuse(format!(
-            "this must be 0 ({what}) or a whole number from {least} to {most}"
-        )),
-    }
-}
-
-fn addresses(value: &Value) -> Result<Vec<SocketAddr>, Refused> {
-    let example = "such as \"[::]:5222\" or \"192.168.1.2:5222\"";
-    let DeValue::Array(items) = value.get_ref() else {
-        return refuse(format!(
-            "this must be a list, in square brackets, of addresses with a port, {example}"
-        ));
-    };
-    let mut addresses: Vec<SocketAddr> = Vec::new();
-    for item in items.iter() {
-        let refused = |why: String| Refused {
-            at: Some(item.span().start),
-            why,
-        };
-        let text = item.get_ref().as_str();
-        let Some(address) = text.and_then(|text| text.parse::<SocketAddr>().ok()) else {
-            let shown =
-                text.map_or_else(|| "one of the list".to_owned(), |text| format!("{text:?}"));
-            return Err(refused(format!(
-                "{shown} is not an IP address with a port; write one {example}"
-            )));
-        };
-        if address.port() != 0 && addresses.contains(&address) {
-            return Err(refused(format!("{address} is there twice; leave one out")));
-        }
-        addresses.push(address);
-    }
-    Ok(addresses)
-}
-
-/// A path, relative to the configuration file, of a file that can be opened now.
-fn readable_file(config: &Config, value: &Value) -> Result<PathBuf, Refused> {
-    let base = config
-        .file
-        .as_deref()
-        .and_then(Path::parent)
-        .unwrap_or(Path::new(""));
-    let path = base.join(text(value)?);
-    match std::fs::File::open(&path).and_then(|file| file.metadata()) {
-        Ok(about) if about.is_file() => Ok(path),
-        Ok(_) => refuse(format!("{} is not a file; name a PEM file", path.display())),
-        Err(error) => refuse(format!(
-            "{} cannot be read: {error}; name a PEM file that snug's user may read",
-            path.display()
-        )),
-    }
-}
-
-/// A TOML basic string.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-fn quoted_path(path: &Path) -> String {
-    quoted(&path.to_string_lossy())
-}
-
-fn texts(texts: &[String]) -> String {
-    let quoted: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
-    format!("[{}]", quoted.join(", "))
-}
-
-fn list(addresses: &[SocketAddr]) -> String {
-    let quoted: Vec<String> = addresses
-        .iter()
-        .map(|address| format!("\"{address}\""))
-        .collect();
-    format!("[{}]", quoted.join(", "))
 }
