@@ -552,6 +552,11 @@ impl Whole {
             without: &without,
             append,
         };
+        // As for a stream with another content namespace (XEP-0114): what is renamed is XML as before.
+        let renamed = stanza.root().renamed(default, "urn:renamed");
+        if let Err(error) = Document::parse(renamed.clone()) {
+            panic!("case {case}: {error:?} in {renamed}");
+        }
         let mut out = Vec::new();
         splice(&mut out, stanza, &how);
         let change = Change {

@@ -5,18 +5,29 @@ use std::borrow::Cow;
 use super::decode;
 use super::element::Element;
 use super::table::Kind;
-use super::write::escaped;
 
 impl Element<'_> {
     /// The element as a document of its own: its source, with what it takes from around it declared on its start tag. It names its default
     /// namespace always, so that it also reads the same inside of other XML.
     pub fn standalone(&self) -> String {
+        self.standalone_with(|_| None)
+    }
+
+    /// The element as [`Element::standalone`] gives it, with another name for a namespace where it is the element's own: on it, and on its children. What
+    /// lies deeper, such as a stanza inside of a stanza, is not touched. The new name has no quotes. Where two attributes were told apart by the two names
+    /// alone, the result is no XML: parse it.
+    pub fn renamed(&self, old: &str, new: &str) -> String {
+        self.standalone_with(|ns| (ns == old).then(|| new.to_owned()))
+    }
+
+    fn standalone_with(&self, rename: impl Fn(&str) -> Option<String>) -> String {
+        let named = |ns: Cow<'_, str>| rename(&ns).unwrap_or_else(|| ns.into_owned());
         let (node, text) = (self.node(), self.within.text);
         let name_end = node.local as usize + usize::from(node.local_len);
         let mut out = String::with_capacity(self.source().len() + 64);
         out.push_str(&text[node.start as usize..name_end]);
         if !self.declares(Kind::DefaultDeclaration, "xmlns") {
-            push(&mut out, "xmlns", &self.default_around());
+            push(&mut out, "xmlns", &named(self.default_around()));
         }
         let mut nearer: Vec<&str> = Vec::new();
         for (prefix, ns) in self.prefixes_around() {
@@ -24,11 +35,26 @@ impl Element<'_> {
             let declared =
                 nearer.contains(&prefix) || self.declares(Kind::PrefixDeclaration, &name);
             if !declared && self.source().contains(&format!("{prefix}:")) {
-                push(&mut out, &name, &ns);
+                push(&mut out, &name, &named(ns));
             }
             nearer.push(prefix);
         }
-        out.push_str(&text[name_end..node.end as usize]);
+        let mut at = name_end;
+        for element in std::iter::once(*self).chain(self.children()) {
+            for attribute in element.attributes() {
+                let declared = attribute.value.of(text);
+                let declares = matches!(
+                    attribute.kind,
+                    Kind::DefaultDeclaration | Kind::PrefixDeclaration
+                );
+                if let Some(name) = declares.then(|| rename(declared)).flatten() {
+                    out.push_str(&text[at..attribute.value.start as usize]);
+                    out.push_str(&name);
+                    at = attribute.value.start as usize + declared.len();
+                }
+            }
+        }
+        out.push_str(&text[at..node.end as usize]);
         out
     }
 
@@ -87,12 +113,18 @@ impl Element<'_> {
     }
 }
 
+/// Declares a namespace. What may stand in its name needs no escape (`namespace.rs`), and must not have one: but one has an apostrophe.
 fn push(out: &mut String, name: &str, value: &str) {
+    let quote = match value.contains('\'') {
+        true => '"',
+        false => '\'',
+    };
     out.push(' ');
     out.push_str(name);
-    out.push_str("='");
-    out.push_str(&escaped(value));
-    out.push('\'');
+    out.push('=');
+    out.push(quote);
+    out.push_str(value);
+    out.push(quote);
 }
 
 #[cfg(test)]
@@ -118,10 +150,37 @@ mod tests {
         for alone in all {
             assert!(Document::parse(alone.clone()).is_ok(), "{alone}");
         }
+        let quoted = "<q xmlns:p=\"urn:it's\"><p:a/></q>".to_owned();
+        let quoted = Document::parse(quoted).unwrap();
+        let inner = quoted.root().children().next().unwrap().standalone();
+        assert_eq!(inner, "<p:a xmlns='' xmlns:p=\"urn:it's\"/>");
+        assert!(Document::parse(inner).is_ok());
         let plain =
             Document::parse_within("<a><b/></a>".to_owned(), Scope::of_default("urn:s")).unwrap();
         let b = plain.root().child("urn:s", "b").unwrap();
         assert_eq!(b.standalone(), "<b xmlns='urn:s'/>");
+    }
+
+    #[test]
+    fn a_namespace_gets_another_name_where_it_is_the_elements_own() {
+        let scope = Scope::of_default("urn:old");
+        for (text, renamed) in [
+            (
+                "<m to='urn:old'><b>xmlns='urn:old'</b></m>",
+                "<m xmlns='urn:new' to='urn:old'><b>xmlns='urn:old'</b></m>",
+            ),
+            (
+                "<m xmlns=\"urn:old\"><b xmlns='urn:old'/><f xmlns='urn:f'><m xmlns='urn:old'/></f></m>",
+                "<m xmlns=\"urn:new\"><b xmlns='urn:new'/><f xmlns='urn:f'><m xmlns='urn:old'/></f></m>",
+            ),
+            (
+                "<p:m xmlns:p='urn:old' xmlns='urn:x'><p:b/></p:m>",
+                "<p:m xmlns:p='urn:new' xmlns='urn:x'><p:b/></p:m>",
+            ),
+        ] {
+            let document = Document::parse_within(text.to_owned(), scope.clone()).unwrap();
+            assert_eq!(document.root().renamed("urn:old", "urn:new"), renamed);
+        }
     }
 
     #[test]

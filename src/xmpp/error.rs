@@ -2,7 +2,7 @@
 //! This file alone turns either into XML.
 
 use super::ns;
-use crate::xml::Writer;
+use crate::xml::{Element, Writer};
 use std::borrow::Cow;
 
 /// What went wrong with a stanza (RFC 6120 §8.3.3).
@@ -55,6 +55,35 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// All of them.
+    pub const ALL: [Condition; 22] = {
+        use Condition::*;
+        [
+            BadRequest,
+            Conflict,
+            FeatureNotImplemented,
+            Forbidden,
+            Gone,
+            InternalServerError,
+            ItemNotFound,
+            JidMalformed,
+            NotAcceptable,
+            NotAllowed,
+            NotAuthorized,
+            PolicyViolation,
+            RecipientUnavailable,
+            Redirect,
+            RegistrationRequired,
+            RemoteServerNotFound,
+            RemoteServerTimeout,
+            ResourceConstraint,
+            ServiceUnavailable,
+            SubscriptionRequired,
+            UndefinedCondition,
+            UnexpectedRequest,
+        ]
+    };
+
     /// The element's name on the wire.
     pub fn name(self) -> &'static str {
         use Condition::*;
@@ -124,6 +153,13 @@ pub enum ErrorType {
 }
 
 impl ErrorType {
+    const ALL: [ErrorType; 4] = [
+        ErrorType::Auth,
+        ErrorType::Cancel,
+        ErrorType::Modify,
+        ErrorType::Wait,
+    ];
+
     fn name(self) -> &'static str {
         match self {
             ErrorType::Auth => "auth",
@@ -178,6 +214,26 @@ impl StanzaError {
             app: Some(app.into()),
             ..self
         }
+    }
+
+    /// Reads the error of a stanza of type `error`. What says no condition that is known is `undefined-condition`, and one without a type has the usual
+    /// one (RFC 6120 §8.3.2).
+    pub fn of(stanza: &Element<'_>) -> StanzaError {
+        let error = stanza.child(ns::CLIENT, "error");
+        let condition = error.and_then(|error| {
+            let known = |condition: &Condition| {
+                error
+                    .child(ns::STANZA_ERRORS, condition.name())
+                    .map(|_| *condition)
+            };
+            Condition::ALL.iter().find_map(known)
+        });
+        let condition = condition.unwrap_or(Condition::UndefinedCondition);
+        let name = error.and_then(|error| error.attr("type"));
+        let kind = ErrorType::ALL
+            .into_iter()
+            .find(|kind| Some(kind.name()) == name.as_deref());
+        StanzaError::from(condition).kind(kind.unwrap_or(condition.usual_type()))
     }
 
     /// Writes `<error>` into an open stanza.

@@ -65,6 +65,8 @@ pub struct Field {
     pub options: Vec<(Option<String>, String)>,
     /// Whether something else than an option may stand there (XEP-0122 §3.2.2).
     pub open: bool,
+    /// The least and the greatest whole number that may stand there (XEP-0122 §3.2.3).
+    pub whole: Option<(u32, u32)>,
 }
 
 /// A form.
@@ -239,6 +241,7 @@ impl Field {
             values: Vec::new(),
             options: Vec::new(),
             open: false,
+            whole: None,
         }
     }
 
@@ -269,6 +272,12 @@ impl Field {
     /// Something else than an option may stand there.
     pub fn open(mut self) -> Field {
         self.open = true;
+        self
+    }
+
+    /// A whole number between these.
+    pub fn whole(mut self, least: u32, greatest: u32) -> Field {
+        self.whole = Some((least, greatest));
         self
     }
 
@@ -323,6 +332,16 @@ impl Field {
                 .attr("datatype", "xs:string")
                 .leaf("open", "")
                 .end();
+        }
+        if let Some((least, greatest)) = self.whole {
+            out.start("validate")
+                .attr("xmlns", ns::FORM_VALIDATION)
+                .attr("datatype", "xs:integer");
+            out.start("range")
+                .attr("min", &least.to_string())
+                .attr("max", &greatest.to_string())
+                .end();
+            out.end();
         }
         for (label, value) in &self.options {
             out.start("option")

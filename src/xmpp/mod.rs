@@ -11,4 +11,4 @@ pub use error::{Condition, ErrorType, StanzaError, StreamError};
 pub use form::{Field, FieldType, Form, FormType};
 pub use jid::{BareJid, FullJid, Jid};
 pub use rsm::{Page, PageRequest};
-pub use stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
+pub use stanza::{IqType, Kind, MessageType, Postponed, PresenceType, Stanza};

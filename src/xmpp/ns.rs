@@ -2,6 +2,8 @@
 
 /// RFC 6120 §4.8: the content namespace of a client's stream.
 pub const CLIENT: &str = "jabber:client";
+/// XEP-0114 §3: the content namespace of a component's stream.
+pub const COMPONENT: &str = "jabber:component:accept";
 /// RFC 6120 §4.8: the stream namespace.
 pub const STREAMS: &str = "http://etherx.jabber.org/streams";
 /// RFC 6120 §4.9.2: conditions of a stream error.
@@ -126,6 +128,10 @@ pub const STATELESS_FILES: &str = "urn:xmpp:sfs:0";
 pub const REPLY: &str = "urn:xmpp:reply:0";
 /// XEP-0482: invitations to calls.
 pub const CALL_INVITES: &str = "urn:xmpp:call-invites:0";
+/// XEP-0452: a room tells who is not in it that they were mentioned.
+pub const MENTION_NOTIFICATIONS: &str = "urn:xmpp:mmn:0";
+/// XEP-0513: mentions that say whom they mean.
+pub const MENTIONS: &str = "urn:xmpp:mentions:0";
 /// XEP-0045: what a room says to a user.
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 /// XEP-0060: publish-subscribe, as anybody asks.
@@ -179,3 +185,9 @@ pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
 pub const MODERATION: &str = "urn:xmpp:message-moderate:1";
 /// XEP-0463: versions of affiliations.
 pub const MAV: &str = "urn:xmpp:muc:affiliations:1";
+/// XEP-0357: push notifications.
+pub const PUSH: &str = "urn:xmpp:push:0";
+/// XEP-0357 §7: the form that sums up what happened.
+pub const PUSH_SUMMARY: &str = "urn:xmpp:push:summary";
+/// XEP-0380: that a message is encrypted, and how.
+pub const ENCRYPTION: &str = "urn:xmpp:eme:0";

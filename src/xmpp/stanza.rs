@@ -1,8 +1,7 @@
 //! The head of a stanza, parsed once at the gate: what handlers may assume.
 
 use super::jid::Jid;
-use crate::xml::Checked;
-use crate::xml::Element;
+use crate::xml::{Checked, Document, Element};
 use std::borrow::Cow;
 use std::rc::Rc;
 
@@ -218,6 +217,45 @@ impl<'a> Stanza<'a> {
         match self.stanza_type {
             StanzaType::Iq(iq_type) => Some(iq_type),
             _ => None,
+        }
+    }
+}
+
+/// A stanza that is taken later: an own copy of it.
+pub struct Postponed {
+    document: Document,
+    kind: Kind,
+    stanza_type: StanzaType,
+    from: Jid<'static>,
+    to: Option<Jid<'static>>,
+    id: Option<String>,
+    lang: Option<Rc<str>>,
+}
+
+impl Postponed {
+    /// Copies a stanza; `None` where it is too long to be parsed again.
+    pub fn of(stanza: &Stanza<'_>) -> Option<Postponed> {
+        Some(Postponed {
+            document: Document::parse(stanza.xml.root().standalone()).ok()?,
+            kind: stanza.kind,
+            stanza_type: stanza.stanza_type,
+            from: stanza.from.clone().into_owned(),
+            to: stanza.to.clone().map(Jid::into_owned),
+            id: stanza.id.as_deref().map(str::to_owned),
+            lang: stanza.lang.clone(),
+        })
+    }
+
+    /// The stanza, which reads as it did.
+    pub fn stanza(&self) -> Stanza<'_> {
+        Stanza {
+            kind: self.kind,
+            stanza_type: self.stanza_type,
+            from: self.from.clone(),
+            to: self.to.clone(),
+            id: self.id.as_deref().map(Cow::Borrowed),
+            lang: self.lang.clone(),
+            xml: self.document.checked(),
         }
     }
 }
