@@ -43,6 +43,8 @@
 //!   RFC 6121 sends what reaches nobody (`engine/returned.rs`): once, and in order.
 //! - What an SD card makes wait, waits on a thread: no commit waits for a page of the archive, and nobody's message for either.
 //! - A peer's input never panics; a bug of ours does, with the sentence of the broken promise, and ends that connection only.
+//! - Where a stanza goes that is for no account and no service here is one question (`engine/beyond.rs`): today to a component (XEP-0114).
+//! - Who brings what a device may miss says so (`engine/missed.rs`), and does not know who wakes it.
 //! - What an administrator does is done in one place (`engine/administration.rs`, `engine/announce.rs`), whichever of the two doors it came by: a
 //!   verb of [`admin`], or an ad-hoc command of a feature's row. The log says who did it.
 //! - Two errors, two owners: a [`xmpp::StanzaError`] answers the peer, a [`xmpp::StreamError`] ends the stream; one file turns both into XML.
@@ -67,7 +69,7 @@ pub mod xmpp;
 use config::Config;
 use engine::{Engine, Moment, Random, Setup, Trace};
 use std::path::Path;
-use store::Store;
+use store::{ArchiveReader, Store};
 
 /// Joins the engine to the table of features and to the verbs of administration: the only place that knows all three.
 pub fn engine(
@@ -113,12 +115,17 @@ pub fn restore(data: &Path, dump: &Path) -> Result<Option<std::path::PathBuf>, S
 }
 
 /// A data directory where no server runs, open for an administrator's requests.
-pub struct Offline(Engine);
+pub struct Offline(Engine, ArchiveReader);
 
 impl Offline {
     /// Opens it; an error is a sentence for the operator.
     pub fn open(data: &Path, config: &Config) -> Result<Offline, String> {
-        let store = Store::open_without_archive(data).map_err(|error| error.to_string())?;
+        let store = match config.archive.enabled {
+            true => Store::open_archive_later(data),
+            false => Store::open_without_archive(data),
+        }
+        .map_err(|error| error.to_string())?;
+        let reader = store.archive_reader();
         let wall_ms = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |since| since.as_millis() as u64);
@@ -127,12 +134,12 @@ impl Offline {
             mono_ms: 0,
         };
         let engine = engine(config.clone(), store, system_random(), now, None);
-        Ok(Offline(engine))
+        Ok(Offline(engine, reader))
     }
 
     /// Does one request.
     pub fn ask(&mut self, request: &serde_json::Value) -> serde_json::Value {
-        admin::offline(&mut self.0, request)
+        admin::offline(&mut self.0, &mut self.1, request)
     }
 }
 

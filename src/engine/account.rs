@@ -15,6 +15,7 @@ impl Engine {
             .create_account(name, sha1, sha256, self.now.wall_ms)?;
         self.keys_changed();
         self.tell_everyone(name, true);
+        self.tell(|row| row.account_made, |engine, hook| hook(engine, name));
         Ok(())
     }
 
@@ -22,6 +23,8 @@ impl Engine {
     pub fn account_arrived(&mut self, account: &Account) -> Result<(), StoreError> {
         self.store.finish_arrival(account)?;
         self.tell_everyone(&account.name, true);
+        let name = &account.name;
+        self.tell(|row| row.account_made, |engine, hook| hook(engine, name));
         self.ticket();
         Ok(())
     }
@@ -36,6 +39,10 @@ impl Engine {
         let (sha1, sha256) = pair(keys)?;
         self.store.set_keys(name, sha1, sha256)?;
         self.keys_changed();
+        self.tell(
+            |row| row.password_changed,
+            |engine, hook| hook(engine, name, but),
+        );
         self.end_sessions(name, StreamError::Reset, "the password was changed", but);
         Ok(())
     }

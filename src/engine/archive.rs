@@ -131,6 +131,48 @@ impl Engine {
         });
     }
 
+    /// The same for a session, which is not heard until it has what comes of it: what a client says behind a question is taken behind the answer.
+    pub fn read_archive_for(
+        &mut self,
+        session: SessionId,
+        request: Request,
+        then: impl FnOnce(&mut Engine, Result<Answer, StoreError>) + 'static,
+    ) {
+        let conn = self.session(session).and_then(|session| session.conn);
+        if let Some(conn) = conn {
+            self.pause(conn);
+        }
+        self.read_archive(request, move |engine, answer| {
+            then(engine, answer);
+            if let Some(conn) = conn {
+                engine.unpause(conn);
+            }
+        });
+    }
+
+    /// Puts another message in the place of one, with its id and time, in whichever volume it lies; `xml` declares its namespace. An error says that it is
+    /// still what it was.
+    pub fn replace_in_archive(
+        &mut self,
+        owner: UserId,
+        id: ArchiveId,
+        xml: Vec<u8>,
+        then: impl FnOnce(&mut Engine, Result<(), StoreError>) + 'static,
+    ) {
+        match self.store.replace_archived(owner, &id, &xml) {
+            Ok(true) => {
+                self.ticket();
+                then(self, Ok(()));
+            }
+            // It is in an older volume.
+            Ok(false) => {
+                let replace = Request::Replace { owner, id, xml };
+                self.read_archive(replace, |engine, done| then(engine, done.map(|_| ())));
+            }
+            Err(error) => then(self, Err(error)),
+        }
+    }
+
     /// The answer has come. What it shows was written before now.
     pub(super) fn read(&mut self, job: u64, answer: Result<Answer, StoreError>) -> Flow {
         if let Some(then) = self.reads.remove(&job) {
@@ -142,9 +184,27 @@ impl Engine {
         Flow::Continue
     }
 
+    /// Whether the archive need not be opened yet: the server has just been started, and nobody is here.
+    fn archive_may_rest(&self) -> bool {
+        self.store.archive_rests()
+            && self.now.mono_ms < self.started.mono_ms + limits::ARCHIVE_REST_MS
+            && self.sessions.iter().all(Option::is_none)
+    }
+
+    /// Somebody is here: the reading thread opens the archive before the first message comes.
+    pub(super) fn wake_archive(&mut self) {
+        if self.store.archive_rests() {
+            self.tend_archive();
+        }
+    }
+
     /// A second passed: one thing at a time.
     pub(super) fn tend_archive(&mut self) {
-        if self.upkeep.busy || self.stopping || self.now.mono_ms < self.upkeep.not_before_ms {
+        if self.upkeep.busy
+            || self.stopping
+            || self.now.mono_ms < self.upkeep.not_before_ms
+            || self.archive_may_rest()
+        {
             return;
         }
         let request = match self.store.archive_chore(self.now.wall_ms) {

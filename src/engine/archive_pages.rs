@@ -31,9 +31,15 @@ pub fn form(_: &mut Engine, _: &Iq<'_, '_>) -> Result<Answer, StanzaError> {
     })))
 }
 
-/// XEP-0313 §4: a page of an owner's archive, which is the user's own or one that the user may read. What the client sends next waits until it has the page: so a client has one question at a time
-/// in here, and what it says behind a question, presence for one, is heard behind the answer.
-pub fn query(engine: &mut Engine, iq: &Iq<'_, '_>, owner: UserId) -> Result<Answer, StanzaError> {
+/// XEP-0313 §4: a page of an owner's archive, which is the user's own or one that the user may read, each row as `adapt` leaves it. What the client sends
+/// next waits until it has the page: so a client has one question at a time in here, and what it says behind a question, presence for one, is heard behind
+/// the answer.
+pub fn query(
+    engine: &mut Engine,
+    iq: &Iq<'_, '_>,
+    owner: UserId,
+    adapt: fn(&mut Row),
+) -> Result<Answer, StanzaError> {
     let Wish {
         query,
         queryid,
@@ -51,7 +57,8 @@ pub fn query(engine: &mut Engine, iq: &Iq<'_, '_>, owner: UserId) -> Result<Answ
         Request::Page(query),
         move |engine, asked, answer| {
             match answer {
-                archive::Answer::Page { rows, complete } => {
+                archive::Answer::Page { mut rows, complete } => {
+                    rows.iter_mut().for_each(adapt);
                     send(engine, asked, queryid.as_deref(), &rows, flipped);
                     Ok(fin(&rows, complete))
                 }
@@ -102,19 +109,12 @@ fn ask(
     write: impl FnOnce(&mut Engine, &Asked, archive::Answer) -> Result<String, StanzaError> + 'static,
 ) {
     let asked = Asked::of(iq);
-    let conn = engine.session(iq.session).and_then(|session| session.conn);
-    if let Some(conn) = conn {
-        engine.pause(conn);
-    }
-    engine.read_archive(request, move |engine, answer| {
+    engine.read_archive_for(iq.session, request, move |engine, answer| {
         let payload = match answer {
             Ok(answer) => write(engine, &asked, answer).map(Some),
             Err(error) => Err(StanzaError::from(error)),
         };
         engine.answer(&asked, payload);
-        if let Some(conn) = conn {
-            engine.unpause(conn);
-        }
     });
 }
 

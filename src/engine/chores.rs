@@ -8,12 +8,14 @@ use super::{ConnId, Continuation, Effect, Engine, Flow};
 use crate::limits;
 use crate::xml::written;
 use crate::xmpp::{StreamError, ns};
+use std::rc::Rc;
 
 impl Engine {
     /// What a second brings.
     pub(super) fn tick(&mut self) -> Flow {
         let now = self.now.mono_ms;
         self.throttle.tick(now);
+        self.outbox.shrink();
         let rate = u64::from(self.config.limits.stanza_rate);
         let mut due = Vec::new();
         let (mut unacked, mut most) = (0, (0, None));
@@ -32,6 +34,7 @@ impl Engine {
                 Chore::Resume => self.resume(conn, false),
                 Chore::Due(then) => then(self, ()),
                 Chore::Ping(session) => self.ping(conn, session),
+                Chore::PingComponent(host) => self.ping_component(conn, &host),
                 Chore::Ask => self.ask(conn),
                 Chore::Late(text) => {
                     self.end_stream(conn, StreamError::ConnectionTimeout, Some(text));
@@ -50,6 +53,7 @@ impl Engine {
             );
         }
         self.end_expired();
+        self.end_questions(None);
         self.tend_archive();
         self.tell(|row| row.tick, |engine, hook| hook(engine));
         if self.stop_ms.take_if(|due| *due <= now).is_some() {
@@ -152,6 +156,7 @@ enum Chore {
     Resume,
     Due(Continuation<()>),
     Ping(SessionId),
+    PingComponent(Rc<str>),
     Ask,
     Late(&'static str),
 }
@@ -168,21 +173,29 @@ impl Stream {
             self.refill(now, rate);
             return (self.credit >= 0 || rate == 0).then_some(Chore::Resume);
         }
-        match self.stage {
-            Stage::Opening | Stage::Negotiating(_) => (now - self.accepted_ms > limits::LOGIN_MS)
+        match &self.stage {
+            Stage::Opening | Stage::Negotiating(_) | Stage::Linking(_) => (now - self.accepted_ms
+                > limits::LOGIN_MS)
                 .then_some(Chore::Late("the login took too long")),
+            Stage::Linked(host) => self.silence(now, || Chore::PingComponent(host.clone())),
             Stage::Bound(session) => {
+                let session = *session;
                 if let Some(owed) = self.owed(now) {
                     return Some(owed);
                 }
-                let silent = now - self.heard_ms;
-                if silent > limits::SILENT_MS + limits::PING_ANSWER_MS && self.pinged {
-                    Some(Chore::Late("no answer to a ping"))
-                } else {
-                    (silent > limits::SILENT_MS && !self.pinged).then_some(Chore::Ping(session))
-                }
+                self.silence(now, || Chore::Ping(session))
             }
             Stage::Closed => None,
+        }
+    }
+
+    /// Who has not been heard for long is asked, and then is gone.
+    fn silence(&self, now: u64, ask: impl FnOnce() -> Chore) -> Option<Chore> {
+        let silent = now - self.heard_ms;
+        if silent > limits::SILENT_MS + limits::PING_ANSWER_MS && self.pinged {
+            Some(Chore::Late("no answer to a ping"))
+        } else {
+            (silent > limits::SILENT_MS && !self.pinged).then(ask)
         }
     }
 
@@ -202,6 +215,10 @@ impl Stream {
     }
 
     pub(super) fn refill(&mut self, now: u64, rate: u64) {
+        let rate = match self.stage {
+            Stage::Linked(_) => rate * limits::COMPONENT_RATE_TIMES,
+            _ => rate,
+        };
         let earned = now.saturating_sub(self.credit_ms).saturating_mul(rate) / 1000;
         self.credit = self
             .credit

@@ -19,6 +19,8 @@ const CONVERSATION: &[(&str, Option<&str>)] = &[
     (ns::JINGLE_MESSAGE, None),
     (ns::CALL_INVITES, None),
     (ns::DIRECT_INVITATION, Some("x")),
+    // A room tells who is not in it what was said to them there.
+    (ns::MENTION_NOTIFICATIONS, Some("mentions")),
     (ns::STATELESS_FILES, None),
     (ns::OMEMO, Some("encrypted")),
     (ns::LEGACY_OMEMO, Some("encrypted")),
@@ -55,6 +57,43 @@ pub fn is_invitation(message: Element<'_>) -> bool {
     message
         .children()
         .any(|child| child.is(ns::DIRECT_INVITATION, "x") || is_mediated_invitation(child))
+}
+
+/// Whether a message is encrypted: what text it has beside that says only so.
+pub fn is_encrypted(message: Element<'_>) -> bool {
+    message.children().any(|child| {
+        child.is_in(ns::ENCRYPTION)
+            || child.is(ns::OMEMO, "encrypted")
+            || child.is(ns::LEGACY_OMEMO, "encrypted")
+            || child.is(ns::OPENPGP, "openpgp")
+            || child.is(ns::LEGACY_OPENPGP, "x")
+    })
+}
+
+/// Whether a message is worth that somebody takes the phone out of the pocket: it says something, perhaps encrypted, or calls, or invites, or tells of a mention. Receipts, markers,
+/// reactions and what takes something back can wait, and so can keys without a message (XEP-0384 §4.6).
+pub fn wakes(message: Element<'_>) -> bool {
+    if message.child(ns::RETRACTION, "retract").is_some() {
+        return false;
+    }
+    let keys_alone = |child: &Element<'_>| {
+        child.name() == "encrypted"
+            && [ns::OMEMO, ns::LEGACY_OMEMO]
+                .iter()
+                .any(|space| child.is_in(space) && child.child(space, "payload").is_none())
+    };
+    if message.children().any(|child| keys_alone(&child)) {
+        return false;
+    }
+    let says = message
+        .child(ns::CLIENT, "body")
+        .is_some_and(|body| !body.text().trim().is_empty());
+    let calls = |child: Element<'_>| {
+        child.is(ns::JINGLE_MESSAGE, "propose")
+            || child.is(ns::CALL_INVITES, "invite")
+            || child.is(ns::MENTION_NOTIFICATIONS, "mentions")
+    };
+    says || is_encrypted(message) || is_invitation(message) || message.children().any(calls)
 }
 
 /// Whether a child of a message says that the message is another one's copy (XEP-0280 §7, §8) or comes from an archive (XEP-0313 §4.2), in any version

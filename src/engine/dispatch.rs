@@ -20,6 +20,8 @@ pub struct Asked {
     id: Option<String>,
     /// Whom it asked: the answer's `from`.
     to: Option<String>,
+    /// Who asked, where that is nobody's session here.
+    beyond: Option<Jid<'static>>,
 }
 
 impl Asked {
@@ -33,12 +35,14 @@ impl Asked {
         self.to.as_deref()
     }
 
-    pub(super) fn new(session: SessionId, stanza: &Stanza<'_>) -> Asked {
+    /// The same of a request that came as a stanza.
+    pub fn new(session: SessionId, stanza: &Stanza<'_>) -> Asked {
         let to = stanza.to.as_ref().map(|to| to.as_str().to_owned());
         Asked {
             session,
             id: stanza.id.as_deref().map(str::to_owned),
             to,
+            beyond: (session == SessionId::NOBODY).then(|| stanza.from.clone().into_owned()),
         }
     }
 }
@@ -168,14 +172,13 @@ impl Engine {
             Some(to) if to.resource().is_some() && self.is_local(to) => {
                 self.forward_iq(stanza, to, asks)
             }
+            Some(to) if !self.is_local(to) => self.forward_beyond(stanza),
             // Answers to what the server asked. Of pings and pushes it is all that they were heard.
             _ if !asks => {
                 self.run_answered(session, stanza);
                 Ok(())
             }
             None => self.answer_iq(session, stanza, iq_type, At::OwnAccount),
-            // RFC 6120 §10.4: no sessions with other servers.
-            Some(to) if !self.is_local(to) => Err(Condition::RemoteServerNotFound.into()),
             Some(to) if to.is_domain() => self.answer_iq(session, stanza, iq_type, At::Server),
             Some(to) if to.as_str() == own => {
                 self.answer_iq(session, stanza, iq_type, At::OwnAccount)
@@ -188,7 +191,7 @@ impl Engine {
     }
 
     /// Finds the row that answers a request, and sends what it says.
-    fn answer_iq(
+    pub(super) fn answer_iq(
         &mut self,
         session: SessionId,
         stanza: &Stanza<'_>,
@@ -241,19 +244,28 @@ impl Engine {
             account,
         };
         let answer = (route.handle)(self, &iq)?;
+        // What a client takes as an acknowledgement waits for the disk.
+        let ticket = (self.store.ticket() != before && !matches!(answer, Answer::Later))
+            .then(|| self.ticket());
         let payload = match answer {
             Answer::Later => return Ok(()),
             Answer::Empty => None,
             Answer::Payload(payload) => Some(payload),
+            Answer::Partly(undone, error) => {
+                self.trace(|| format!("refused in part: {}", error.condition.name()));
+                let asked = Asked::new(session, stanza);
+                self.send_answer(&asked, Kind::Iq, "error", ticket, |out| {
+                    error.write(out.raw(&undone));
+                });
+                return Ok(());
+            }
         };
-        // What a client takes as an acknowledgement waits for the disk.
-        let ticket = (self.store.ticket() != before).then(|| self.ticket());
         self.send_result(&Asked::new(session, stanza), payload.as_deref(), ticket);
         Ok(())
     }
 
     /// RFC 6121 §8.5.3: a request or a response for one resource of an account.
-    fn forward_iq(
+    pub(super) fn forward_iq(
         &mut self,
         stanza: &Stanza<'_>,
         to: &Jid<'_>,
@@ -353,7 +365,7 @@ impl Engine {
         self.send_answer(asked, kind, "error", None, |out| error.write(out));
     }
 
-    fn send_answer(
+    pub(super) fn send_answer(
         &mut self,
         asked: &Asked,
         kind: Kind,
@@ -361,6 +373,17 @@ impl Engine {
         ticket: Option<Ticket>,
         content: impl FnOnce(&mut Writer<'_>),
     ) {
+        if let Some(to) = &asked.beyond {
+            let text = answer(
+                kind,
+                asked,
+                asked.to.as_deref(),
+                to.as_str(),
+                stanza_type,
+                content,
+            );
+            return self.tell_beyond(to, &text);
+        }
         let Some(jid) = self
             .session(asked.session)
             .map(|session| session.jid.clone())
@@ -369,15 +392,7 @@ impl Engine {
         };
         // RFC 6120 §8.1.2.1: in the context of the own account a `from` can be left out, which Profanity 0.13 needs to see that the server answered.
         let from = asked.to.as_deref();
-        let text = written(|out| {
-            out.start(kind.name())
-                .attr_opt("from", from)
-                .attr("to", jid.as_str())
-                .attr_opt("id", asked.id.as_deref())
-                .attr("type", stanza_type);
-            content(out);
-            out.end();
-        });
+        let text = answer(kind, asked, from, jid.as_str(), stanza_type, content);
         let source = Jid::parse(from.unwrap_or(jid.bare()))
             .map(|from| from.bare().to_owned())
             .unwrap_or_default();
@@ -387,8 +402,28 @@ impl Engine {
     }
 }
 
+/// An answer, as it goes out.
+fn answer(
+    kind: Kind,
+    asked: &Asked,
+    from: Option<&str>,
+    to: &str,
+    stanza_type: &str,
+    content: impl FnOnce(&mut Writer<'_>),
+) -> String {
+    written(|out| {
+        out.start(kind.name())
+            .attr_opt("from", from)
+            .attr("to", to)
+            .attr_opt("id", asked.id.as_deref())
+            .attr("type", stanza_type);
+        content(out);
+        out.end();
+    })
+}
+
 /// A stanza's head, as the trace tells it: never what it says.
-fn head(stanza: &Stanza<'_>, type_value: Option<&str>) -> String {
+pub(super) fn head(stanza: &Stanza<'_>, type_value: Option<&str>) -> String {
     format!(
         "{} {} type={} to={} id={}: {} bytes",
         stanza.from,
@@ -401,7 +436,7 @@ fn head(stanza: &Stanza<'_>, type_value: Option<&str>) -> String {
 }
 
 /// What is wrong with a stanza's head, if anything.
-fn check_head(
+pub(super) fn check_head(
     stanza: &Stanza<'_>,
     stanza_type: Option<StanzaType>,
     malformed: bool,

@@ -88,6 +88,7 @@ impl Engine {
                 write_presence_to(xml, address.as_str(), out)
             });
         }
+        self.broadcast_beyond(session, xml);
     }
 
     /// All users who are there, by name.

@@ -5,13 +5,14 @@
 use super::caps::Capabilities;
 use super::command::Command;
 use super::disco::{Item, Node};
+use super::missed::Missed;
 use super::pubsub::{Change, Owner};
 use super::service::Service;
 use super::session::SessionId;
 use super::stream::Stream;
 use super::{ConnId, Engine, Flow};
 use crate::config::Config;
-use crate::store::Document;
+use crate::store::{Document, RosterItem};
 use crate::xml::Checked;
 use crate::xml::Element;
 use crate::xml::Writer;
@@ -65,6 +66,8 @@ pub struct Feature {
     pub undelivered: Option<MessageIn>,
     /// A message to a local account has been handed to these of its sessions; where that is nobody, what could not be delivered comes after.
     pub message_delivered: Option<fn(&mut Engine, &Incoming<'_, '_>, Reached)>,
+    /// An account may have missed something that it would want to hear of at once.
+    pub missed: Option<fn(&mut Engine, &Missed<'_>)>,
     /// A message that has left its sender could not be delivered, and the sender hears this error.
     pub refused: Option<fn(&mut Engine, SessionId, &Stanza<'_>, &StanzaError)>,
     /// Whether two sessions are one occupant of the room that has this address, or in which it is an occupant's; `None` where the first is not there.
@@ -77,10 +80,14 @@ pub struct Feature {
     pub bound: Option<fn(&mut Engine, SessionId)>,
     /// A resource that was not available became available (RFC 6121 §4.2).
     pub available: Option<fn(&mut Engine, SessionId)>,
+    /// A resource shows itself to an address that does not hear its broadcasts (RFC 6121 §4.6).
+    pub directed: Option<fn(&mut Engine, SessionId, &Jid<'_>)>,
     /// A resource begins to take messages for the bare JID: it became available, or rose from a negative priority (RFC 6121 §8.5.2.1.1).
     pub messageable: Option<fn(&mut Engine, SessionId)>,
     /// A second passed.
     pub tick: Option<fn(&mut Engine)>,
+    /// A session has lost its connection and waits for its client (XEP-0198 §5).
+    pub lost: Option<fn(&mut Engine, SessionId)>,
     /// A session goes on over another connection (XEP-0198 §5).
     pub resumed: Option<fn(&mut Engine, SessionId)>,
     /// A session is about to end; it can still be asked, nothing can be sent to it any more.
@@ -89,14 +96,18 @@ pub struct Feature {
     pub reopened: Option<fn(&mut Engine)>,
     /// The server is about to end: a last word can be said to those who are there.
     pub stopping: Option<fn(&mut Engine)>,
+    /// An account was made, or has arrived with all that it has. It was not there before.
+    pub account_made: Option<fn(&mut Engine, &str)>,
+    /// An account has another password. Who knew the old one is out, but for the session that changed it.
+    pub password_changed: Option<fn(&mut Engine, &str, Option<SessionId>)>,
     /// An account is about to be deleted.
     pub account_deleted: Option<fn(&mut Engine, &str)>,
     /// It is known what a client can, perhaps in place of what it could before. It need not be available yet.
     pub capabilities_known: Option<fn(&mut Engine, SessionId, Option<&Capabilities>)>,
     /// A contact of an account begins to see how the account is, or sees it no more (RFC 6121 §3.1.5, §3.2.2).
     pub presence_shown: Option<fn(&mut Engine, &str, &BareJid, bool)>,
-    /// What an account keeps of a contact has changed: subscriptions, groups.
-    pub contact_changed: Option<fn(&mut Engine, &str, &BareJid)>,
+    /// What an account keeps of a contact has changed, from one to the other: subscriptions, groups.
+    pub contact_changed: Option<fn(&mut Engine, &str, &RosterItem, &RosterItem)>,
     /// Something happened at a node of an account.
     pub published: Option<fn(&mut Engine, &Owner, &Change<'_>)>,
     /// A client has changed documents of its account: a vCard, private XML.
@@ -133,18 +144,23 @@ impl Feature {
         message_in: None,
         undelivered: None,
         message_delivered: None,
+        missed: None,
         refused: None,
         one_occupant: None,
         presence_out: None,
         answered: None,
         bound: None,
         available: None,
+        directed: None,
         messageable: None,
         tick: None,
+        lost: None,
         resumed: None,
         ended: None,
         reopened: None,
         stopping: None,
+        account_made: None,
+        password_changed: None,
         account_deleted: None,
         capabilities_known: None,
         presence_shown: None,
@@ -298,6 +314,8 @@ pub enum Answer {
     Empty,
     /// The result with this XML inside.
     Payload(String),
+    /// It could not all be done: an error with what was not, beside it (XEP-0060 §8.8.2.4). What was done is committed first.
+    Partly(String, StanzaError),
     /// The handler answers later, with [`Engine::answer`].
     Later,
 }

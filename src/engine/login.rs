@@ -19,6 +19,8 @@ pub struct Login {
     pub account: Option<String>,
     exchange: Option<Exchange>,
     failures: u8,
+    /// Those of no password.
+    binding_failures: u8,
     /// The hash that was left out of the offer.
     withheld: Option<Hash>,
 }
@@ -407,12 +409,13 @@ impl Engine {
         let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
         log::info!("{account:?} is locked: a login from {peer} was refused");
         self.trace(|| format!("login: {account} is locked"));
-        let condition = AuthError::AccountDisabled.condition();
+        let error = AuthError::AccountDisabled;
+        let condition = error.condition();
         self.send(
             conn,
             &format!("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><{condition}/></failure>"),
         );
-        self.count_failure(conn)
+        self.count_failure(conn, error)
     }
 
     /// RFC 6120 §6.4.5: the exchange failed. Where the password was wrong, the answer costs time.
@@ -439,19 +442,25 @@ impl Engine {
         self.trace(|| format!("login: refused, {error}"));
         self.after(conn, wait_ms, move |engine| {
             engine.send(conn, &text);
-            engine.count_failure(conn)
+            engine.count_failure(conn, error)
         })
     }
 
-    fn count_failure(&mut self, conn: ConnId) -> Flow {
+    fn count_failure(&mut self, conn: ConnId, error: AuthError) -> Flow {
         let Some(stream) = self.stream_mut(conn) else {
             return Flow::Close;
         };
         let Stage::Negotiating(login) = &mut stream.stage else {
             return Flow::Close;
         };
-        login.failures += 1;
-        if login.failures < limits::LOGIN_TRIES {
+        let (failures, tries) = match error {
+            AuthError::UnsupportedChannelBinding | AuthError::OfferTampered => {
+                (&mut login.binding_failures, limits::BINDING_TRIES)
+            }
+            _ => (&mut login.failures, limits::LOGIN_TRIES),
+        };
+        *failures += 1;
+        if *failures < tries {
             return Flow::Continue;
         }
         self.end_stream(
@@ -559,6 +568,7 @@ impl Engine {
         });
         self.send(conn, &text);
         self.trace(|| format!("bound {jid}"));
+        self.wake_archive();
         self.tell(|row| row.bound, |engine, hook| hook(engine, session));
         Flow::Continue
     }

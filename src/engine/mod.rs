@@ -11,11 +11,14 @@ pub mod administration;
 pub mod announce;
 pub mod archive;
 pub mod archive_pages;
+pub mod beyond;
 pub mod blocklist;
 pub mod caps;
 pub mod census;
 mod chores;
 pub mod command;
+mod committing;
+mod component;
 pub mod contacts;
 pub mod content;
 pub mod delivery;
@@ -24,12 +27,14 @@ pub mod directory;
 pub mod disco;
 pub mod dispatch;
 pub mod documents;
+mod door;
 pub mod everyone;
 pub mod exchanges;
 pub mod feature;
 pub mod inactivity;
 pub mod login;
 pub mod memory;
+pub mod missed;
 pub mod outbox;
 pub mod photo;
 pub mod preferences;
@@ -45,135 +50,21 @@ pub mod throttle;
 pub mod unacked;
 pub mod visibility;
 
-use crate::auth::{ChannelBinding, Hash, ScramKeys, Secret, keys};
+use crate::auth::{Hash, ScramKeys, Secret, keys};
+pub use door::{ConnId, Effect, Flow, Input, Moment, Tls};
+
 use crate::config::Config;
-use crate::store::archive::{Answer, Request};
+use crate::store::archive::Answer;
 use crate::store::{Store, StoreError, Ticket};
 use crate::xml::Bounds;
-use crate::xml::{Checked, Header, XmlError};
-use crate::xmpp::{Condition, StanzaError, StreamError};
+use crate::xmpp::{Condition, StanzaError};
 use feature::Feature;
 use outbox::Outbox;
 use session::{Session, SessionId, User};
 use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::rc::Rc;
 use stream::{Stage, Stream};
-
-/// One connection, named by the shell. An index is used again, with another generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnId {
-    /// Place in the shell's table; small, so that the engine can use it as an index too.
-    pub index: u32,
-    /// Distinguishes those who had the same place.
-    pub generation: u32,
-}
-
-/// What the clocks say when the engine is entered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Moment {
-    /// Milliseconds since 1970 by the wall clock, which may jump.
-    pub wall_ms: u64,
-    /// Milliseconds of a clock that never runs backwards; its zero means nothing.
-    pub mono_ms: u64,
-}
-
-/// What TLS tells about a connection, once its handshake is done.
-pub struct Tls {
-    /// Channel bindings of this connection (RFC 9266, RFC 5929).
-    pub binding: ChannelBinding,
-    /// Protocol and cipher suite, for the log and for `snug online`.
-    pub version: &'static str,
-}
-
-/// What happened. Whatever enters the engine is one of these.
-pub enum Input<'a> {
-    /// A TCP connection was accepted; with `tls` where the handshake came first (direct TLS).
-    Accepted {
-        conn: ConnId,
-        peer: IpAddr,
-        tls: Option<Tls>,
-    },
-    /// The handshake that [`Flow::StartTls`] asked for is done.
-    Secured { conn: ConnId, tls: Tls },
-    /// A stream header arrived.
-    Header {
-        conn: ConnId,
-        header: &'a Header<'a>,
-    },
-    /// A complete child of the stream arrived.
-    Element { conn: ConnId, xml: Checked<'a> },
-    /// White space between stanzas: a keepalive.
-    Space { conn: ConnId },
-    /// The peer closed its stream.
-    Footer { conn: ConnId },
-    /// The bytes that arrived are not XML that we take.
-    Malformed { conn: ConnId, error: XmlError },
-    /// The TCP connection is no more, for this reason.
-    Gone { conn: ConnId, why: &'a str },
-    /// The answer to [`Effect::Derive`]. Keys are in the order of the request.
-    Derived { job: u64, keys: Vec<ScramKeys> },
-    /// The answer to [`Effect::Commit`]: everything up to this ticket is on the disk, or could not be put there.
-    Committed {
-        ticket: Ticket,
-        result: Result<(), StoreError>,
-    },
-    /// The answer to [`Effect::Read`].
-    Read {
-        job: u64,
-        answer: Result<Answer, StoreError>,
-    },
-    /// A second passed.
-    Tick,
-    /// A request came over the control socket: one line of JSON.
-    Control { call: u64, line: &'a str },
-    /// The configuration was read anew.
-    Reload(Box<Config>),
-    /// The server shall end: streams are closed and [`Effect::Exit`] follows when nothing more waits for a commit.
-    Shutdown,
-}
-
-/// What the shell does next with the connection whose input it just handed in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// Hand in what comes next.
-    Continue,
-    /// The next thing must be a stream header; ask [`Engine::bounds`] again.
-    Restart,
-    /// Send what is queued, then do the TLS handshake and say [`Input::Secured`]. Bytes that already arrived behind this input end the connection (RFC 6120 §5.4.3.3).
-    StartTls,
-    /// Keep what follows unread until [`Effect::Resume`].
-    Pause,
-    /// Read no more; [`Effect::Close`] was said.
-    Close,
-}
-
-/// What the engine wants done.
-pub enum Effect {
-    /// Bytes wait for this connection: [`Engine::take_output`].
-    Output(ConnId),
-    /// What [`Flow::Pause`] stopped goes on; with `restart`, a stream header comes next and [`Engine::bounds`] changed.
-    Resume { conn: ConnId, restart: bool },
-    /// Send what is queued, then end TLS and TCP.
-    Close(ConnId),
-    /// Put everything written so far on the disk and answer with [`Input::Committed`].
-    Commit { ticket: Ticket },
-    /// Derive SCRAM keys off-thread (PBKDF2 is slow by design) and answer with [`Input::Derived`].
-    Derive {
-        job: u64,
-        password: Secret,
-        keys: Vec<(Hash, Vec<u8>, u32)>,
-    },
-    /// Ask the archive's reading side and answer with [`Input::Read`]. It may wait for the disk, and commits do not wait for it.
-    Read { job: u64, request: Request },
-    /// One line of JSON answers a control request.
-    Reply { call: u64, line: String },
-    /// The server shall end, as if a signal had come: answer with [`Input::Shutdown`].
-    Stop,
-    /// Everything is closed and committed: leave.
-    Exit,
-}
 
 /// Random bytes, as they are handed in: the system's in the server, a seeded sequence in tests.
 pub struct Random(Fill);
@@ -244,6 +135,12 @@ pub struct Engine {
     pub commands: command::Commands,
     /// Hosts that rows answer for.
     services: service::Services,
+    /// Components that are connected.
+    components: component::Components,
+    /// Who wants to be woken.
+    sleepers: missed::Sleepers,
+    /// What the server asked of others.
+    questions: beyond::Questions,
     /// See [`Engine::memory`].
     memory: memory::Memory,
     /// Users with at least one session, by the local part of their JID; others only for the length of one entry.
@@ -307,6 +204,9 @@ impl Engine {
         let reopenings = setup.store.reopenings();
         let mut engine = Engine {
             services: service::services(setup.features, &setup.config),
+            components: component::Components::default(),
+            sleepers: missed::Sleepers::default(),
+            questions: beyond::Questions::default(),
             memory: memory::Memory::default(),
             reopenings,
             throttle: throttle::Throttle::default(),
@@ -366,7 +266,10 @@ impl Engine {
             Input::Element { conn, xml } => self.element(conn, xml),
             Input::Space { conn } => self.heard(conn),
             Input::Header { conn, header } => self.stream_header(conn, header),
-            Input::Accepted { conn, peer, tls } => self.accepted(conn, peer, tls),
+            Input::Accepted { conn, peer, tls } => self.accepted(conn, peer, tls, Stage::Opening),
+            Input::Component { conn, peer } => {
+                self.accepted(conn, peer, None, Stage::Linking(None))
+            }
             Input::Secured { conn, tls } => self.secured(conn, tls),
             Input::Footer { conn } => self.footer(conn),
             Input::Malformed { conn, error } => self.malformed(conn, error),
@@ -388,6 +291,7 @@ impl Engine {
                 self.config = *config;
                 self.services = service::services(self.features, &self.config);
                 self.own_verification.take();
+                self.end_unknown_components();
                 Flow::Continue
             }
             Input::Shutdown => self.shutdown(),
@@ -407,7 +311,7 @@ impl Engine {
                 .is_some_and(|user| user.sessions.is_empty())
                 && let Some(user) = self.users.remove(&name)
             {
-                self.pubsub.forget(user.id);
+                self.pubsub.forget(user.id, &name);
                 self.photos.forget(user.id);
             }
         }
@@ -425,94 +329,6 @@ impl Engine {
     /// What the engine wants done, in order. Called until it is empty before the next input.
     pub fn effects(&mut self) -> Option<Effect> {
         self.outbox.pop()
-    }
-
-    /// The ticket whose commit covers everything written until now. The commit is asked for.
-    pub fn ticket(&mut self) -> Ticket {
-        let ticket = self.store.ticket();
-        if ticket > self.asked {
-            self.asked = ticket;
-            self.outbox.push(Effect::Commit { ticket });
-        }
-        ticket
-    }
-
-    /// Does `then` once everything written until now is on the disk; `false` says that it could not be put there.
-    pub fn when_committed(&mut self, then: impl FnOnce(&mut Engine, bool) + 'static) {
-        let ticket = self.ticket();
-        if ticket <= self.done {
-            then(self, true);
-        } else {
-            self.committing.push((ticket, Box::new(then)));
-        }
-    }
-
-    fn committed(&mut self, ticket: Ticket, result: Result<(), StoreError>) -> Flow {
-        let fine = result.is_ok();
-        if let Err(error) = result {
-            log::error!("what was written could not be put on the disk: {error}");
-        }
-        let before = self.done;
-        self.done = self.done.max(ticket);
-        let (due, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.committing)
-            .into_iter()
-            .partition(|(t, _)| *t <= ticket);
-        self.committing = waiting;
-        // An acknowledgement of stanzas may overtake anything.
-        self.keep_promises(before, ticket, fine);
-        // Then what was sent earlier: a continuation may send behind it, or end the stream.
-        self.release_held(ticket, fine);
-        for (_, then) in due {
-            then(self, fine);
-        }
-        Flow::Continue
-    }
-
-    /// The store was opened again, perhaps long after a commit failed, and lost what was not committed: what is kept of it in memory is read again.
-    fn forget_uncommitted(&mut self) {
-        self.pubsub.forget_all();
-        self.photos.forget_all();
-        self.forget_everyone();
-        let Engine { users, store, .. } = self;
-        for user in users.values_mut() {
-            match contacts::Contacts::load(store, user.id) {
-                Ok(contacts) => user.contacts = contacts,
-                Err(error) => log::error!(
-                    "the contact list of {:?} could not be read: {error}",
-                    user.name
-                ),
-            }
-            match blocklist::Blocklist::load(store, user.id) {
-                Ok(blocklist) => user.blocklist = blocklist,
-                Err(error) => {
-                    log::error!(
-                        "the block list of {:?} could not be read: {error}",
-                        user.name
-                    )
-                }
-            }
-            match preferences::Preferences::load(store, user.id) {
-                Ok(archiving) => user.archiving = archiving,
-                Err(error) => log::error!(
-                    "what {:?} wants to have archived could not be read: {error}",
-                    user.name
-                ),
-            }
-        }
-        // An account whose making was lost has nobody.
-        let gone: Vec<Rc<str>> = users
-            .values()
-            .filter(|user| match store.account(&user.name) {
-                Ok(account) => account.is_none_or(|account| account.id != user.id),
-                Err(_) => false,
-            })
-            .map(|user| user.name.clone())
-            .collect();
-        for name in gone {
-            let text = "the account could not be stored";
-            self.end_sessions(&name, StreamError::NotAuthorized, text, None);
-        }
-        self.tell(|row| row.reopened, |engine, hook| hook(engine));
     }
 
     /// Derives the keys of both hashes from a password off-thread, each with a fresh salt, and goes on with them (SHA-1 first).
@@ -564,6 +380,7 @@ impl Engine {
             && self.tellings.is_empty()
             && self.jobs.is_empty()
             && self.reads.is_empty()
+            && self.questions.is_empty()
             && self.committing.is_empty()
             && self.nothing_to_resume()
     }
@@ -584,7 +401,7 @@ impl Engine {
     pub fn bounds(&self, conn: ConnId) -> Bounds {
         let known = self.stream(conn).is_some_and(|stream| match &stream.stage {
             Stage::Negotiating(login) => login.account.is_some(),
-            Stage::Bound(_) => true,
+            Stage::Bound(_) | Stage::Linked(_) => true,
             _ => false,
         });
         if known {

@@ -9,13 +9,22 @@ use std::collections::VecDeque;
 #[derive(Default)]
 pub struct Outbox {
     effects: VecDeque<Effect>,
-    spare: Vec<Vec<u8>>,
+    spare: VecDeque<Vec<u8>>,
+    /// What the spare buffers take in memory.
+    spare_bytes: usize,
+    /// The fewest of them that there were since the last second: so many nobody needed.
+    unneeded: usize,
 }
 
-/// Spare buffers that are kept: enough for a burst, and a bound for an idle server.
+/// Spare buffers that an idle server keeps: enough for a burst.
 const SPARE_BUFFERS: usize = 32;
+/// Bytes of all spare buffers; above it the oldest are freed, large ones already above a quarter of it. A message to a room of a thousand needs a
+/// buffer for each at once.
+const SPARE_BYTES: usize = 1024 * 1024;
 /// A buffer that grew above this many bytes is freed rather than kept.
-const SPARE_BYTES: usize = 32 * 1024;
+const SPARE_BUFFER_BYTES: usize = 32 * 1024;
+/// Bytes of a buffer that has grown for one or two stanzas.
+const SMALL_BYTES: usize = 1024;
 /// Bytes of a new buffer: most stanzas fit, so that it does not grow piece by piece.
 const FRESH_BYTES: usize = 512;
 
@@ -32,20 +41,47 @@ impl Outbox {
 
     /// Takes back a buffer that was written out.
     pub fn recycle(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() > 0
-            && buffer.capacity() <= SPARE_BYTES
-            && self.spare.len() < SPARE_BUFFERS
+        let bytes = buffer.capacity();
+        // Large ones must not take the place of as many small ones as a message to a large room needs at once.
+        let most = match bytes {
+            0..=SMALL_BYTES => SPARE_BYTES,
+            _ => SPARE_BYTES / 4,
+        };
+        if bytes == 0 || bytes > SPARE_BUFFER_BYTES || self.spare_bytes > most {
+            return;
+        }
+        buffer.clear();
+        self.spare_bytes += bytes;
+        self.spare.push_back(buffer);
+        while self.spare_bytes > SPARE_BYTES
+            && let Some(oldest) = self.spare.pop_front()
         {
-            buffer.clear();
-            self.spare.push(buffer);
+            self.spare_bytes -= oldest.capacity();
         }
     }
 
     /// A buffer that was used before, or a new one.
     pub fn spare(&mut self) -> Vec<u8> {
-        self.spare
-            .pop()
-            .unwrap_or_else(|| Vec::with_capacity(FRESH_BYTES))
+        let Some(buffer) = self.spare.pop_back() else {
+            return Vec::with_capacity(FRESH_BYTES);
+        };
+        self.spare_bytes -= buffer.capacity();
+        self.unneeded = self.unneeded.min(self.spare.len());
+        buffer
+    }
+
+    /// A second passed: of the buffers that nobody needed meanwhile some are freed, the oldest first.
+    pub fn shrink(&mut self) {
+        let all = self.spare.len();
+        let excess = self.unneeded.min(all).saturating_sub(SPARE_BUFFERS);
+        for buffer in self.spare.drain(..excess.div_ceil(4)) {
+            self.spare_bytes -= buffer.capacity();
+        }
+        self.unneeded = self.spare.len();
+        if excess > 0 && self.spare.len() <= SPARE_BUFFERS {
+            self.spare.shrink_to_fit();
+            self.effects.shrink_to(SPARE_BUFFERS);
+        }
     }
 }
 
@@ -327,5 +363,36 @@ impl OutQueue {
     pub fn waiting(&self) -> impl Iterator<Item = OfflineKey> {
         let sent = self.unacked().into_iter().flat_map(Unacked::waiting);
         sent.chain(self.held.iter().filter_map(|held| held.place.waiting))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spare_buffers_come_with_a_burst_and_go_when_nobody_needs_them() {
+        let mut outbox = Outbox::default();
+        let burst = |outbox: &mut Outbox, count: usize| {
+            let buffers: Vec<Vec<u8>> = (0..count).map(|_| outbox.spare()).collect();
+            for buffer in buffers {
+                outbox.recycle(buffer);
+            }
+        };
+        burst(&mut outbox, 1000);
+        assert_eq!(outbox.spare.len(), 1000);
+        // A room of a hundred goes on.
+        for _ in 0..60 {
+            burst(&mut outbox, 100);
+            outbox.shrink();
+        }
+        assert!(outbox.spare.len() >= 100 && outbox.spare.len() <= 132);
+        for _ in 0..60 {
+            outbox.shrink();
+        }
+        assert_eq!(outbox.spare.len(), SPARE_BUFFERS);
+        assert_eq!(outbox.spare_bytes, SPARE_BUFFERS * FRESH_BYTES);
+        burst(&mut outbox, 10_000);
+        assert_eq!(outbox.spare.len(), SPARE_BYTES / FRESH_BYTES);
     }
 }

@@ -9,7 +9,7 @@ use super::acknowledgement::Managed;
 use super::outbox::OutQueue;
 use super::session::{Ending, SessionId};
 use super::stream::Stage;
-use super::unacked::Count;
+use super::unacked::{Count, Unacked};
 use super::{ConnId, Engine, Flow};
 use crate::limits;
 use crate::store::{Ticket, UserId};
@@ -140,6 +140,7 @@ impl Engine {
         self.resumptions.waiting.push_back(id);
         self.resumptions.weight += weight;
         self.trace(|| format!("the session waits {seconds} s for its client"));
+        self.tell(|row| row.lost, |engine, hook| hook(engine, id));
     }
 
     /// Bytes were added to what is kept for a session, or may have been.
@@ -216,6 +217,15 @@ impl Engine {
         while let Some(id) = self.resumptions.waiting.front().copied() {
             self.end_waiting(id);
         }
+    }
+
+    /// What a session was sent and its client has not acknowledged, oldest first.
+    pub fn unacknowledged(&self, session: SessionId) -> Vec<String> {
+        let unacked = self.queue(session).and_then(OutQueue::unacked);
+        let stanzas = unacked.into_iter().flat_map(Unacked::stanzas);
+        stanzas
+            .filter_map(|(bytes, ..)| String::from_utf8(bytes.to_vec()).ok())
+            .collect()
     }
 
     /// The queue of a session, in its stream or kept.

@@ -319,9 +319,12 @@ impl Engine {
             .filter(|_| self.is_local(&Jid::from(from)))
             .zip(from.resource())
             .and_then(|(name, resource)| self.session_at(name, resource));
-        if let Some(sender) = here {
-            self.refuse(sender, stanza, Condition::ServiceUnavailable.into());
-        }
+        let sender = match here {
+            Some(sender) => sender,
+            None if self.reaches(from) => SessionId::NOBODY,
+            None => return,
+        };
+        self.refuse(sender, stanza, Condition::ServiceUnavailable.into());
     }
 }
 

@@ -31,8 +31,7 @@ impl Engine {
             }
             Some(to) if !self.is_local(to) => match self.service_at(to) {
                 Some(service) => self.serve(service, session, stanza),
-                // RFC 6120 §10.4: no sessions with other servers.
-                None => Err(Condition::RemoteServerNotFound.into()),
+                None => self.forward_beyond(stanza),
             },
             Some(to) => match to.local() {
                 Some(name) => self.message_to_account(stanza, name, to.resource()),
@@ -104,7 +103,9 @@ impl Engine {
         message_type: MessageType,
         say: impl FnOnce(&mut Writer<'_>),
     ) -> Result<(), StanzaError> {
-        let to = self.bare_jid(name);
+        let bare = self.bare_jid(name);
+        let full = at.and_then(|resource| bare.with_resource(resource).ok());
+        let to = full.as_ref().map_or(Jid::from(&bare), Jid::from);
         let id = self.random.id();
         let text = written(|out| {
             out.start("message")
@@ -120,7 +121,7 @@ impl Engine {
             kind: Kind::Message,
             stanza_type: StanzaType::Message(message_type),
             from: Jid::from(from),
-            to: Some(Jid::from(&to)),
+            to: Some(to.clone()),
             id: Some(id.as_str().into()),
             lang: None,
             xml: message.checked(),
@@ -219,7 +220,11 @@ impl Engine {
     pub fn forged<'s>(&self, stanza: &'s Stanza<'_>) -> Vec<Element<'s>> {
         let ours = |claim: Option<std::borrow::Cow<'_, str>>, but: &str| {
             claim.is_some_and(|jid| {
-                Jid::parse(jid.trim()).is_ok_and(|jid| self.is_ours(&jid) && jid.as_str() != but)
+                Jid::parse(jid.trim()).is_ok_and(|jid| {
+                    self.is_ours(&jid)
+                        && jid.as_str() != but
+                        && !self.speaks_for(&stanza.from, &jid)
+                })
             })
         };
         let sender = stanza.from.as_str();

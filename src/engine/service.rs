@@ -1,15 +1,16 @@
 //! Hosts below the server's domain that a row of the table answers for: rooms, and whatever else has addresses of its own. They need no DNS, for nobody
 //! connects to them: a stanza of one of our sessions that names such a host passes the gate like any other, and then goes to that row.
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Worth};
 use super::dispatch::Asked;
-use super::feature::Answer;
+use super::feature::{Answer, Incoming, Step};
+use super::missed::{Missed, What};
 use super::session::SessionId;
 use super::{Engine, feature::Feature};
 use crate::config::Config;
 use crate::store::StoreError;
-use crate::xml::written;
-use crate::xmpp::{BareJid, Jid, Kind, Stanza, StanzaError, ns, time};
+use crate::xml::{Splice, splice};
+use crate::xmpp::{BareJid, Jid, Kind, MessageType, Stanza, StanzaError, ns};
 
 /// A service of a row.
 pub struct Service {
@@ -72,6 +73,7 @@ impl Engine {
         let before = self.store.ticket();
         match ((service.take)(self, session, stanza)?, stanza.kind) {
             (Answer::Later, _) | (_, Kind::Message | Kind::Presence) => {}
+            (Answer::Partly(_, error), Kind::Iq) => return Err(error),
             (Answer::Empty, Kind::Iq) => self.respond(session, stanza, None, before),
             (Answer::Payload(payload), Kind::Iq) => {
                 self.respond(session, stanza, Some(&payload), before)
@@ -96,59 +98,101 @@ impl Engine {
         self.send_result(&Asked::new(session, stanza), payload, ticket);
     }
 
-    /// Says something of a service's own to an account, which no session of it asked for: to its resources that take messages or, where there are none and
-    /// `waits`, for its next one (XEP-0160). `inner` is what stands in the `<message/>`. Whether there is such an account, and it does not block who speaks.
+    /// Refuses a request with a part of it, which tells what was wrong with it (RFC 6120 §8.3.1): for a service that then returns [`Answer::Later`].
+    pub fn refuse_with(
+        &mut self,
+        session: SessionId,
+        stanza: &Stanza<'_>,
+        part: &str,
+        error: &StanzaError,
+    ) {
+        if !stanza.asks() {
+            return;
+        }
+        self.trace(|| format!("refused: {}", error.condition.name()));
+        let asked = Asked::new(session, stanza);
+        self.send_answer(&asked, Kind::Iq, "error", None, |out| {
+            out.raw(part);
+            error.write(out);
+        });
+    }
+
+    /// Says something of a service's own to an account, which no session of it asked for: a message like any other, so that archives, copies and queues take
+    /// it as they take any; to one resource, if one is named and takes messages. `inner` is what stands in it; unless it `waits`, nothing keeps it. Whether
+    /// there is such an account, and it does not block who speaks.
     pub fn tell_account_from(
         &mut self,
         from: &BareJid,
-        account: &str,
+        (account, resource): (&str, Option<&str>),
         inner: &str,
         waits: bool,
     ) -> Result<bool, StoreError> {
-        let Some(id) = self.store.account(account)?.map(|account| account.id) else {
-            return Ok(false);
-        };
-        if self.blocks(account, &Jid::from(from))? {
+        let from = Jid::from(from);
+        if self.store.account(account)?.is_none() || self.blocks(account, &from)? {
             return Ok(false);
         }
-        let to = self.bare_jid(account);
-        let message_id = self.random.id();
-        let whole = |append: &str| {
-            written(|out| {
-                out.start("message")
-                    .attr("from", from.as_str())
-                    .attr("to", to.as_str())
-                    .attr("id", &message_id)
-                    .raw(inner)
-                    .raw(append)
-                    .end();
-            })
-        };
-        let mut there = self.sessions_of(account);
-        there.retain(|session| self.is_messageable(*session));
-        if there.is_empty() && waits {
-            let delay = written(|out| {
-                out.start("delay")
-                    .attr("xmlns", ns::DELAY)
-                    .attr("from", &self.config.domain)
-                    .attr("stamp", &time::format(self.now.wall_ms))
-                    .end();
-            });
-            match self
-                .store
-                .push_offline(id, self.now.wall_ms, &whole(&delay))
-            {
-                Ok(_) | Err(StoreError::QueueFull | StoreError::Full) => {}
-                Err(error) => return Err(error),
+        let resource = resource.filter(|resource| {
+            let there = self.session_at(account, resource);
+            there.is_some_and(|session| self.is_messageable(session))
+        });
+        let told = self.say_to_account(&from, account, resource, MessageType::Normal, |out| {
+            out.raw(inner);
+            if !waits {
+                // XEP-0334 §4.1, §4.2
+                out.start("no-store").attr("xmlns", ns::HINTS).end();
             }
-            return Ok(true);
-        }
-        let text = whole("");
-        for session in there {
-            self.deliver(session, Delivery::of(from.as_str()), |out| {
-                out.extend_from_slice(text.as_bytes())
-            });
+        });
+        if told.is_err() {
+            self.trace(|| format!("service: nobody of {account} is there, and nothing keeps it"));
         }
         Ok(true)
+    }
+
+    /// Hands a message that came through a service to these sessions of one account: what is said to an occupant of a room, for one, is for the devices that
+    /// are in it. The account's archive takes it as it takes any message; nobody else gets a copy (XEP-0280 §6.1).
+    pub fn hand_to_sessions(&mut self, stanza: &Stanza<'_>, sessions: &[SessionId]) {
+        let Some(user) = sessions.first().and_then(|first| self.user_of(*first)) else {
+            return;
+        };
+        if user.blocks(&stanza.from) {
+            self.trace(|| "service: its recipient blocks its sender".to_owned());
+            return;
+        }
+        let (account, id) = (user.name.clone(), user.id);
+        let mut incoming = Incoming {
+            stanza,
+            account: &account,
+            id,
+            archived: false,
+            append: String::new(),
+            returned: false,
+        };
+        if let Step::Done(_) = self.run_message_in(&mut incoming) {
+            return;
+        }
+        for session in sessions {
+            let Some(to) = self.session(*session).map(|session| session.jid.clone()) else {
+                continue;
+            };
+            let how = Splice {
+                from: Some(stanza.from.as_str()),
+                to: Some(to.as_str()),
+                append: &incoming.append,
+                ..Splice::default()
+            };
+            let delivery = Delivery::of(stanza.from.bare()).worth(Worth::of(stanza));
+            self.deliver(*session, delivery, |out| splice(out, stanza.xml, &how));
+            if self
+                .session(*session)
+                .is_some_and(|there| there.conn.is_none())
+            {
+                self.missed(&Missed {
+                    account: &account,
+                    device: Some(to.resource()),
+                    from: &stanza.from,
+                    what: What::Message(stanza.xml.root()),
+                });
+            }
+        }
     }
 }

@@ -318,6 +318,12 @@ impl Engine {
 }
 
 impl SessionId {
+    /// No session at all: who asks is beyond.
+    pub const NOBODY: SessionId = SessionId {
+        index: u32::MAX,
+        generation: u32::MAX,
+    };
+
     pub(super) fn index(self) -> usize {
         self.index as usize
     }

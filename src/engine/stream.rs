@@ -1,5 +1,6 @@
 //! An XML stream (RFC 6120 §4): opened, restarted, closed, timed, and the bytes that go out on it.
 
+use super::component::{self, Opened};
 use super::login::Login;
 use super::outbox::OutQueue;
 use super::session::{Ending, SessionId};
@@ -61,6 +62,10 @@ pub enum Stage {
     Negotiating(Box<Login>),
     /// A resource is bound.
     Bound(SessionId),
+    /// A component (XEP-0114) that has not shown who it is; without a header at first.
+    Linking(Option<Box<Opened>>),
+    /// A component, by its host.
+    Linked(Rc<str>),
     /// Its end was sent; nothing more is taken.
     Closed,
 }
@@ -125,7 +130,13 @@ impl Engine {
         }
     }
 
-    pub(super) fn accepted(&mut self, conn: ConnId, peer: IpAddr, tls: Option<Tls>) -> Flow {
+    pub(super) fn accepted(
+        &mut self,
+        conn: ConnId,
+        peer: IpAddr,
+        tls: Option<Tls>,
+        stage: Stage,
+    ) -> Flow {
         let place = conn.index as usize;
         if self.streams.len() <= place {
             self.streams.resize_with(place + 1, || None);
@@ -135,7 +146,7 @@ impl Engine {
             peer,
             direct_tls: tls.is_some(),
             tls: tls.map(Box::new),
-            stage: Stage::Opening,
+            stage,
             lang: None,
             out: OutQueue::default(),
             header_sent: false,
@@ -165,16 +176,17 @@ impl Engine {
 
     /// RFC 6120 §4.2, §4.7: the peer opens a stream, or opens it again after TLS or SASL.
     pub(super) fn stream_header(&mut self, conn: ConnId, header: &Header<'_>) -> Flow {
+        match self.stream(conn).map(|stream| &stream.stage) {
+            None | Some(Stage::Closed | Stage::Linked(_)) => return Flow::Close,
+            Some(Stage::Linking(_)) => return self.component_header(conn, header),
+            Some(_) => {}
+        }
         let domain = self.config.domain.clone();
         let id = self.random.id();
         let Some(stream) = self.stream_mut(conn) else {
             return Flow::Close;
         };
-        if matches!(stream.stage, Stage::Closed) {
-            return Flow::Close;
-        }
-        stream.header_sent = true;
-        stream.lang = header.lang().and_then(|lang| foreign(&lang));
+        stream.open(header.lang().as_deref());
         // RFC 6120 §4.7.2: the peer's bare JID, where it said one.
         let from = header.from().unwrap_or_default();
         let from = Jid::parse(&from).ok();
@@ -197,18 +209,28 @@ impl Engine {
     /// Takes one child of a stream.
     pub(super) fn element(&mut self, conn: ConnId, xml: Checked<'_>) -> Flow {
         self.heard(conn);
-        let stage = match self.stream(conn).map(|stream| &stream.stage) {
-            Some(Stage::Negotiating(_)) => None,
-            Some(Stage::Bound(session)) => Some(*session),
+        enum To {
+            Login,
+            Session(SessionId),
+            Handshake,
+            Component(Rc<str>),
+        }
+        let to = match self.stream(conn).map(|stream| &stream.stage) {
+            Some(Stage::Negotiating(_)) => To::Login,
+            Some(Stage::Bound(session)) => To::Session(*session),
+            Some(Stage::Linking(Some(_))) => To::Handshake,
+            Some(Stage::Linked(host)) => To::Component(host.clone()),
             _ => return Flow::Close,
         };
         // RFC 6120 §4.9.1.1: the peer gave up. There is nothing to add.
         if xml.root().is(ns::STREAMS, "error") {
             return self.close_stream(conn, Ending::Closed, "</stream:stream>");
         }
-        let flow = match stage {
-            None => self.negotiate(conn, xml),
-            Some(session) => self.dispatch(conn, session, xml),
+        let flow = match to {
+            To::Login => self.negotiate(conn, xml),
+            To::Session(session) => self.dispatch(conn, session, xml),
+            To::Handshake => self.handshake(conn, xml),
+            To::Component(host) => self.component_element(conn, &host, xml),
         };
         if flow == Flow::Continue {
             self.pay(conn, xml);
@@ -276,17 +298,21 @@ impl Engine {
 
     /// The TCP connection is no more.
     pub(super) fn gone(&mut self, conn: ConnId, why: &str) -> Flow {
-        let stream = self
+        let mut stream = self
             .stream(conn)
             .is_some()
             .then(|| self.streams[conn.index as usize].take())
             .flatten();
-        if let Some(mut stream) = stream
+        if let Some(stream) = &mut stream
             && let Stage::Bound(session) = stream.stage
         {
             let who = self.session(session).map(|session| session.jid.to_string());
             log::info!("{} is gone: {why}", who.unwrap_or_default());
             self.lose(session, stream.out.part());
+        } else if let Some(stream) = &mut stream
+            && let Stage::Linked(host) = &stream.stage
+        {
+            self.unlink(host, conn);
         }
         Flow::Close
     }
@@ -314,8 +340,12 @@ impl Engine {
         };
         let mut bytes = String::new();
         if !stream.header_sent {
+            let for_component = matches!(stream.stage, Stage::Linking(_));
             let id = self.random.id();
-            open_stream(&mut bytes, &self.config.domain, &id, None);
+            match for_component {
+                true => component::open_stream(&mut bytes, &id, None),
+                false => open_stream(&mut bytes, &self.config.domain, &id, None),
+            }
         }
         error.write(text, &mut Writer::new(&mut bytes));
         bytes.push_str("</stream:stream>");
@@ -343,6 +373,8 @@ impl Engine {
                 Ending::Closed => self.end_session(session, ending, queue),
                 Ending::Lost => self.lose(session, queue),
             }
+        } else if let Stage::Linked(host) = stage {
+            self.unlink(&host, conn);
         }
         Flow::Close
     }
@@ -362,6 +394,12 @@ impl Engine {
 }
 
 impl Stream {
+    /// Our header goes out behind the peer's, which names the language of its stanzas.
+    pub(super) fn open(&mut self, lang: Option<&str>) {
+        self.header_sent = true;
+        self.lang = lang.and_then(foreign);
+    }
+
     /// The peer sends a header next, and gets another one of ours.
     pub(super) fn begin_anew(&mut self) {
         self.header_sent = false;

@@ -4,6 +4,7 @@
 
 use super::contacts::Contact;
 use super::delivery::{Change, Delivery};
+use super::missed::{Missed, What};
 use super::session::{SessionId, write_presence_to};
 use super::{Engine, session};
 use crate::limits;
@@ -32,6 +33,8 @@ impl Engine {
         let Some(id) = self.user(name)?.map(|user| user.id) else {
             return Ok(());
         };
+        let before = self.store.roster_item(id, &item.jid)?;
+        let before = before.unwrap_or_else(|| RosterItem::new(item.jid.clone()));
         let empty = item.is_empty();
         match empty {
             true => drop(self.store.remove_roster_item(id, &item.jid)?),
@@ -45,7 +48,7 @@ impl Engine {
         }
         self.tell(
             |row| row.contact_changed,
-            |engine, hook| hook(engine, name, &item.jid),
+            |engine, hook| hook(engine, name, &before, item),
         );
         Ok(())
     }
@@ -235,11 +238,7 @@ impl Engine {
         xml: Option<&str>,
     ) -> Result<(), StoreError> {
         let from = self.bare_jid(name);
-        // RFC 6120 §10.4: there are no other servers; what would go there is dropped after the roster knows it.
         let local = Jid::from(contact);
-        let Some(there) = local.local().filter(|_| self.is_local(&local)) else {
-            return Ok(());
-        };
         let plain;
         let xml = match xml {
             Some(xml) => xml,
@@ -253,11 +252,18 @@ impl Engine {
                 &plain
             }
         };
-        self.subscription_in(there, &from, kind, xml)
+        match local.local().filter(|_| self.is_local(&local)) {
+            Some(there) => self.subscription_in(there, &from, kind, xml),
+            None => {
+                // RFC 6120 §10.4: where there is no way, it is dropped after the roster knows it.
+                self.tell_beyond(&local, &stamp(xml, from.as_str(), contact.as_str()));
+                Ok(())
+            }
+        }
     }
 
     /// Subscription presence reaches a local account (RFC 6121 §3.1.3, §3.1.6, §3.2.3, §3.3.3; appendix A.3).
-    fn subscription_in(
+    pub(super) fn subscription_in(
         &mut self,
         name: &str,
         from: &BareJid,
@@ -307,6 +313,14 @@ impl Engine {
         if item != before {
             self.change_contact(name, &before, &item)?;
         }
+        if delivered && asks {
+            self.missed(&Missed {
+                account: name,
+                device: None,
+                from: &Jid::from(from),
+                what: What::Request,
+            });
+        }
         if had.from && !facts.from {
             self.show_presence(name, from, false);
         }
@@ -341,7 +355,7 @@ impl Engine {
     pub fn show_presence(&mut self, name: &str, contact: &BareJid, available: bool) {
         let local = Jid::from(contact);
         let Some(there) = local.local().filter(|_| self.is_local(&local)) else {
-            return;
+            return self.show_presence_beyond(name, contact, available);
         };
         let bare = self.bare_jid(name);
         // Behind the contact's roster push, which waits for the disk: Profanity 0.13 drops presence of whom it does not see as subscribed.
@@ -372,6 +386,20 @@ impl Engine {
             |row| row.presence_shown,
             |engine, hook| hook(engine, name, contact, available),
         );
+    }
+
+    /// The same for a contact beyond.
+    fn show_presence_beyond(&mut self, name: &str, contact: &BareJid, available: bool) {
+        for from in self.available_of(name) {
+            let Some(session) = self.session(from) else {
+                continue;
+            };
+            let xml = match (&session.presence, available) {
+                (Some(presence), true) => presence.xml.clone(),
+                _ => session::unavailable(&session.jid),
+            };
+            self.show_beyond(&Jid::from(contact), &xml);
+        }
     }
 
     /// Whether an account and a contact are apart: one blocks the other (XEP-0191).

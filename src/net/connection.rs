@@ -1,5 +1,6 @@
 //! One connection: a single task that polls both directions, from the first byte to the last.
 
+use super::listener::Door;
 use super::shell::Shell;
 use super::socket::{Socket, Wire};
 use crate::engine::{ConnId, Flow, Input};
@@ -35,12 +36,14 @@ pub struct Connection {
     holds: bool,
     /// The engine knows this connection. On the direct TLS port only once its handshake is done.
     known: bool,
+    /// It is a component's (XEP-0114).
+    is_component: bool,
 }
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Accepted on the STARTTLS port; the engine does not know it yet.
+    /// Accepted on a port where TLS does not come first; the engine does not know it yet.
     Arrived,
     /// Everything before STARTTLS is written, then TLS begins.
     Starting,
@@ -62,13 +65,13 @@ enum Phase {
 type Why = Cow<'static, str>;
 
 impl Connection {
-    /// The task of an admitted connection; `direct` says that TLS comes first (XEP-0368).
+    /// The task of a connection that was admitted through this door.
     pub fn new(
         shell: Rc<Shell>,
         conn: ConnId,
         peer: IpAddr,
         socket: Socket,
-        direct: bool,
+        door: Door,
     ) -> Connection {
         Connection {
             shell,
@@ -78,15 +81,15 @@ impl Connection {
             reader: Reader::new(Bounds::BEFORE_LOGIN),
             out: Vec::new(),
             written: 0,
-            phase: if direct {
-                Phase::Starting
-            } else {
-                Phase::Arrived
+            phase: match door {
+                Door::DirectTls => Phase::Starting,
+                Door::StartTls | Door::Component => Phase::Arrived,
             },
             paused: false,
             stalled: false,
             holds: false,
             known: false,
+            is_component: door == Door::Component,
         }
     }
 
@@ -115,14 +118,16 @@ impl Connection {
                 Phase::Arrived => {
                     self.known = true;
                     self.phase = Phase::Open;
-                    self.shell.enter(
-                        self.conn,
-                        Input::Accepted {
-                            conn: self.conn,
-                            peer: self.peer,
+                    let (conn, peer) = (self.conn, self.peer);
+                    let input = match self.is_component {
+                        true => Input::Component { conn, peer },
+                        false => Input::Accepted {
+                            conn,
+                            peer,
                             tls: None,
                         },
-                    );
+                    };
+                    self.shell.enter(conn, input);
                 }
                 Phase::Starting => {
                     ready!(self.poll_drain(cx))?;
@@ -302,6 +307,8 @@ impl Connection {
     /// Goes on after a pause.
     fn resume(&mut self, restart: bool) -> Result<(), Why> {
         self.paused = false;
+        // What it waited for may have been that it is let in.
+        self.apply_bounds();
         if restart {
             if self.reader.pending() > 0 {
                 // RFC 6120 §6.4.6: the next thing is a stream header, after our answer and not before it.

@@ -16,11 +16,21 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+/// What comes in through a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Clients that begin in plain text (RFC 6120 §5).
+    StartTls,
+    /// Clients that begin with TLS (XEP-0368).
+    DirectTls,
+    /// Components (XEP-0114).
+    Component,
+}
+
 /// One port.
 pub struct Listener {
     socket: Async<TcpListener>,
-    /// Whether TLS comes first (XEP-0368).
-    direct: bool,
+    door: Door,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -32,7 +42,7 @@ const ACCEPTED_AT_ONCE: usize = 16;
 
 impl Listener {
     /// Listens there. `[::]` takes IPv4 too, and becomes `0.0.0.0` where the system has no IPv6.
-    pub fn open(address: SocketAddr, direct: bool) -> Result<Listener, String> {
+    pub fn open(address: SocketAddr, door: Door) -> Result<Listener, String> {
         let opened = match bind(address) {
             Err(error) if address.ip().is_unspecified() && address.is_ipv6() && no_ipv6(&error) => {
                 bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
@@ -43,7 +53,7 @@ impl Listener {
             Ok(Listener {
                 address: socket.get_ref().local_addr()?,
                 socket,
-                direct,
+                door,
             })
         });
         listening.map_err(|error| match error.kind() {
@@ -63,21 +73,30 @@ impl Listener {
         })?;
         let names =
             |addresses: &[SocketAddr]| addresses.iter().any(|named| named.port() == address.port());
-        let direct = names(&listen.c2s_tls);
-        if !direct && !names(&listen.c2s) {
-            return Err(format!(
-                "systemd handed over port {}, which snug.toml does not have; name it in listen.c2s (STARTTLS) or listen.c2s_tls (direct TLS), or take it out of snug.socket",
-                address.port()
-            ));
-        }
+        let door = match () {
+            () if names(&listen.c2s_tls) => Door::DirectTls,
+            () if names(&listen.c2s) => Door::StartTls,
+            () if names(&listen.components) => Door::Component,
+            () => {
+                return Err(format!(
+                    "systemd handed over port {}, which snug.toml does not have; name it in listen.c2s (STARTTLS), listen.c2s_tls (direct TLS) or listen.components, or take it out of snug.socket",
+                    address.port()
+                ));
+            }
+        };
         let socket = Async::new(socket).map_err(|error| {
             format!("cannot serve {address}, which systemd handed over: {error}")
         })?;
         Ok(Listener {
             socket,
-            direct,
+            door,
             address,
         })
+    }
+
+    /// Whether clients connect there.
+    pub fn is_for_clients(&self) -> bool {
+        self.door != Door::Component
     }
 
     /// Lets connections in until it is dropped.
@@ -137,7 +156,7 @@ impl Listener {
                     conn,
                     peer,
                     socket,
-                    self.direct,
+                    self.door,
                 ))
                 .detach(),
             // It was reset between the two.
@@ -221,7 +240,7 @@ mod tests {
 
     #[test]
     fn both_kinds_of_addresses_reach_the_unspecified_one() {
-        let listener = Listener::open("[::]:0".parse().unwrap(), false).unwrap();
+        let listener = Listener::open("[::]:0".parse().unwrap(), Door::StartTls).unwrap();
         let port = listener.address.port();
         assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
         let v6_is_there = bind("[::1]:0".parse().unwrap()).is_ok();
@@ -230,14 +249,14 @@ mod tests {
 
     #[test]
     fn a_port_in_use_is_a_sentence() {
-        let first = Listener::open("127.0.0.1:0".parse().unwrap(), false).unwrap();
-        let problem = Listener::open(first.address, false).err().unwrap();
+        let first = Listener::open("127.0.0.1:0".parse().unwrap(), Door::StartTls).unwrap();
+        let problem = Listener::open(first.address, Door::StartTls).err().unwrap();
         assert!(
             problem.contains("something else listens there"),
             "{problem}"
         );
         assert!(
-            Listener::open("192.0.2.1:0".parse().unwrap(), true)
+            Listener::open("192.0.2.1:0".parse().unwrap(), Door::DirectTls)
                 .err()
                 .unwrap()
                 .contains("no such address")

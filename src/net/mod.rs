@@ -24,16 +24,19 @@ use crate::engine::{Engine, Input, Moment, Trace};
 use crate::limits;
 use crate::store::Store;
 use async_io::Timer;
+use async_signal::Signals;
 use certificate::RENEW_DAYS;
 use control::ControlSocket;
 use futures_lite::{FutureExt, StreamExt};
 use lines::Lines;
-use listener::Listener;
+use listener::{Door, Listener};
 use shell::Shell;
-use smol::LocalExecutor;
+use smol::channel::Receiver;
+use smol::{LocalExecutor, Task};
 use std::io::Write;
 use std::path::Path;
 use std::rc::Rc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use systemd::Watchdog;
 use tls::Security;
@@ -55,7 +58,7 @@ pub fn run(config: Config, options: RunOptions, build: Build) -> Result<(), Stri
     let files = listener::raise_file_limit();
     threads::use_small_pages();
     let store = match config.archive.enabled {
-        true => Store::open(&config.data),
+        true => Store::open_archive_later(&config.data),
         false => Store::open_without_archive(&config.data),
     }
     .map_err(|error| error.to_string())?;
@@ -69,11 +72,16 @@ pub fn run(config: Config, options: RunOptions, build: Build) -> Result<(), Stri
     let control = ControlSocket::open(&config.data)?;
     let (threads, answers, disk) = threads::start(store.committer(), store.archive_reader())?;
     let mut signals = signals::open()?;
-    let data = config.data.clone();
     if first {
         welcome(&config, &listeners, authority.as_deref());
     }
-    let domain = config.domain.clone();
+    for listener in &listeners {
+        match listener.is_for_clients() {
+            true => ::log::info!("listening on {} for {}", listener.address, config.domain),
+            false => ::log::info!("components connect to {}", listener.address),
+        }
+    }
+    let data = config.data.clone();
     let engine = build(config, store, now, options.trace.then_some(Box::new(trace)));
     let (stop, stopped) = smol::channel::bounded(1);
     let (exit, left) = smol::channel::bounded(1);
@@ -87,16 +95,45 @@ pub fn run(config: Config, options: RunOptions, build: Build) -> Result<(), Stri
         exit,
     ));
     let executor = Rc::new(LocalExecutor::new());
-    for listener in &listeners {
-        ::log::info!("listening on {} for {domain}", listener.address);
-    }
+    let doors = open_doors(&executor, &shell, control, listeners);
+    keep_going(&executor, &shell, answers);
+    systemd::ready();
+    smol::block_on(executor.run(async {
+        let told = async {
+            // It is told once at most, and the shell holds a sender.
+            let _ = stopped.recv().await;
+        };
+        signals::wait_for_end(&mut signals, &shell).or(told).await;
+        say_goodbye(&shell, doors, &mut signals, &left).await;
+    }));
+    // The tasks hold the shell, and the shell the queues of the disk's threads: these end when they have done everything.
+    drop(executor);
+    let shell = Rc::into_inner(shell).ok_or("a task outlived the server; please report this")?;
+    close(shell, disk, &data)
+}
+
+/// Lets clients and the command line in.
+fn open_doors(
+    executor: &Rc<LocalExecutor<'static>>,
+    shell: &Rc<Shell>,
+    control: ControlSocket,
+    listeners: Vec<Listener>,
+) -> Vec<Task<()>> {
     let mut doors = vec![executor.spawn(control.serve(shell.clone(), executor.clone()))];
     doors.extend(
         listeners
             .into_iter()
             .map(|listener| executor.spawn(listener.serve(shell.clone(), executor.clone()))),
     );
+    doors
+}
 
+/// Begins what goes on beside all connections: turns at TLS, the threads' answers, the clock.
+fn keep_going(
+    executor: &Rc<LocalExecutor<'static>>,
+    shell: &Rc<Shell>,
+    answers: Receiver<threads::Answer>,
+) {
     let served = shell.clone();
     executor
         .spawn(async move { served.turns.pace().await })
@@ -111,36 +148,36 @@ pub fn run(config: Config, options: RunOptions, build: Build) -> Result<(), Stri
     // What is to be done from time to time is also done now: a new server makes its archive before anybody comes.
     shell.tick();
     executor.spawn(tick(shell.clone())).detach();
-    systemd::ready();
+}
 
-    smol::block_on(executor.run(async {
-        let told = async {
-            // It is told once at most, and the shell holds a sender.
-            let _ = stopped.recv().await;
-        };
-        signals::wait_for_end(&mut signals, &shell).or(told).await;
-        systemd::stopping();
-        // Nobody comes in any more.
-        for door in doors {
-            door.cancel().await;
-        }
-        shell.enter_alone(Input::Shutdown);
-        let done = async { left.recv().await.is_ok() };
-        let late = async {
-            Timer::after(Duration::from_secs(limits::SHUTDOWN_SECONDS)).await;
-            false
-        };
-        let again = async {
-            signals::wait_for_end(&mut signals, &shell).await;
-            false
-        };
-        if !done.or(late).or(again).await {
-            ::log::warn!("did not wait for everybody to hang up");
-        }
-    }));
-    // The tasks hold the shell, and the shell the queues of the disk's threads: these end when they have done everything.
-    drop(executor);
-    let shell = Rc::into_inner(shell).ok_or("a task outlived the server; please report this")?;
+/// Ends in order: nobody comes in any more, and who is in is told; not for longer than the limit, or than the operator's patience.
+async fn say_goodbye(
+    shell: &Rc<Shell>,
+    doors: Vec<Task<()>>,
+    signals: &mut Signals,
+    left: &Receiver<()>,
+) {
+    systemd::stopping();
+    for door in doors {
+        door.cancel().await;
+    }
+    shell.enter_alone(Input::Shutdown);
+    let done = async { left.recv().await.is_ok() };
+    let late = async {
+        Timer::after(Duration::from_secs(limits::SHUTDOWN_SECONDS)).await;
+        false
+    };
+    let again = async {
+        signals::wait_for_end(signals, shell).await;
+        false
+    };
+    if !done.or(late).or(again).await {
+        ::log::warn!("did not wait for everybody to hang up");
+    }
+}
+
+/// Puts what was written last on the disk, and waits for the disk's threads.
+fn close(shell: Shell, disk: [JoinHandle<()>; 2], data: &Path) -> Result<(), String> {
     let committed = shell.engine.borrow().store.commit();
     drop(shell);
     let ended: Vec<_> = disk.into_iter().map(|thread| thread.join()).collect();
@@ -181,11 +218,18 @@ fn open_listeners(config: &Config) -> Result<Vec<Listener>, String> {
         .iter()
         .map(|listener| listener.address.port())
         .collect();
-    for (addresses, direct) in [(&config.listen.c2s, false), (&config.listen.c2s_tls, true)] {
+    let mut doors = vec![
+        (&config.listen.c2s, Door::StartTls),
+        (&config.listen.c2s_tls, Door::DirectTls),
+    ];
+    if !config.components.is_empty() {
+        doors.push((&config.listen.components, Door::Component));
+    }
+    for (addresses, door) in doors {
         for address in addresses {
             // Port 0, any that is free, is nobody's.
             if address.port() == 0 || !handed.contains(&address.port()) {
-                listeners.push(Listener::open(*address, direct)?);
+                listeners.push(Listener::open(*address, door)?);
             }
         }
     }
@@ -196,6 +240,7 @@ fn open_listeners(config: &Config) -> Result<Vec<Listener>, String> {
 fn welcome(config: &Config, listeners: &[Listener], authority: Option<&str>) {
     let ports = listeners
         .iter()
+        .filter(|listener| listener.is_for_clients())
         .map(|listener| listener.address.to_string())
         .collect::<Vec<_>>()
         .join(" and ");

@@ -46,6 +46,9 @@ fn reload(shell: &Rc<Shell>) {
                     reload.restart.join(", ")
                 );
             }
+            if present.components.is_empty() && !reload.config.components.is_empty() {
+                ::log::warn!("there is a first component, whose port opens with a restart");
+            }
             log::set_level(reload.config.log.level);
             shell.enter_alone(Input::Reload(Box::new(reload.config)));
         }

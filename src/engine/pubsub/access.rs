@@ -23,7 +23,7 @@ pub struct Relation {
 /// Why somebody may not read or subscribe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// §6.1.3.8, §6.5.9.10: an outcast.
+    /// §6.1.3.8, §6.5.9.10: an outcast; §4.1: one who may only publish.
     Outcast,
     /// §6.1.3.2, §6.5.9.6.
     NoPresence,
@@ -66,7 +66,7 @@ impl Node {
             .person(&who.bare)
             .is_some_and(|person| person.subscriptions.iter().any(|one| !one.pending));
         // §4.5: one who is on the list need not be asked for.
-        let listed = self.affiliation(who) > NodeAffiliation::None;
+        let listed = self.affiliation(who) != NodeAffiliation::None;
         match self.config().access() == AccessModel::Authorize && !subscribed && !listed {
             true => Err(Denied::NotSubscribed),
             false => Ok(()),
@@ -76,7 +76,9 @@ impl Node {
     /// Whether somebody may subscribe, perhaps after an owner has agreed.
     pub fn may_subscribe(&self, who: &Relation) -> Result<(), Denied> {
         match self.affiliation(who) {
-            NodeAffiliation::Outcast => return Err(Denied::Outcast),
+            NodeAffiliation::Outcast | NodeAffiliation::PublishOnly => {
+                return Err(Denied::Outcast);
+            }
             NodeAffiliation::None => {}
             _ => return Ok(()),
         }
@@ -96,10 +98,18 @@ impl Node {
         }
     }
 
+    /// Whether a subscription of somebody waits for the owner (§6.1.4).
+    pub fn asks_owner(&self, who: &Relation) -> bool {
+        self.config().access() == AccessModel::Authorize
+            && self.affiliation(who) == NodeAffiliation::None
+    }
+
     /// Whether somebody may publish (§7.1.3.1).
     pub fn may_publish(&self, who: &Relation) -> bool {
         match self.affiliation(who) {
-            NodeAffiliation::Owner | NodeAffiliation::Publisher => return true,
+            NodeAffiliation::Owner | NodeAffiliation::Publisher | NodeAffiliation::PublishOnly => {
+                return true;
+            }
             NodeAffiliation::Outcast => return false,
             _ => {}
         }
@@ -109,6 +119,14 @@ impl Node {
             PublishModel::Subscribers => self
                 .person(&who.bare)
                 .is_some_and(|person| person.subscriptions.iter().any(|one| !one.pending)),
+        }
+    }
+
+    /// Whether somebody may retract or replace an item of this publisher (§4.1, §7.2.3.1): publishers any, who else may publish only its own.
+    pub fn may_change(&self, who: &Relation, publisher: &str) -> bool {
+        match self.affiliation(who) {
+            NodeAffiliation::Owner | NodeAffiliation::Publisher => true,
+            _ => self.may_publish(who) && who.bare == publisher,
         }
     }
 }
@@ -152,7 +170,7 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::pubsub::config::settings;
+    use crate::engine::pubsub::settings::settings;
     use crate::store::{self, Affiliate, NodeSubscription};
 
     fn node(access: &str, people: &[(&str, NodeAffiliation, &[bool])]) -> Node {

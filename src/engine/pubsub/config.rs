@@ -1,9 +1,14 @@
-//! How a node is configured (XEP-0060 §16.4.4): one table says which settings there are, what they may be, and what they are where nobody says
-//! anything. The defaults are those of XEP-0163 §5, and of a singleton node (XEP-0060 §12.20).
+//! The configuration of a node (XEP-0060 §16.4.4), asked for what it means; what settings there are stands in `settings.rs`.
 
 use super::error::{precondition_not_met, refused};
+use super::publish::Wanted;
+use super::settings::{
+    ACCESS_MODEL, GROUPS, ITEM_EXPIRE, Kind, MAX_ITEMS, MAX_PAYLOAD, SETTINGS, Setting, changed,
+    setting,
+};
 use crate::limits;
 use crate::store::NodeAffiliation;
+use crate::xml;
 use crate::xmpp::form::FieldType;
 use crate::xmpp::{Condition, Field, Form, FormType, StanzaError, ns};
 
@@ -33,6 +38,28 @@ pub enum SendLast {
     OnPresence,
 }
 
+/// What happens to a new item where as many are kept as may be (XEP-0060 §7.1.2.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The oldest goes, and subscribers are told.
+    RetractOldest,
+    /// The oldest goes.
+    DiscardOldest,
+    /// The new one is refused.
+    Reject,
+}
+
+/// Who is named as the publisher of an item (XEP-0060 §12.15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemReply {
+    /// The owner of the nodes.
+    Owner,
+    /// Who published it, where that is not whom the event comes from.
+    Publisher,
+    /// Nobody.
+    Nobody,
+}
+
 /// Who may publish besides owners and publishers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishModel {
@@ -44,162 +71,9 @@ pub enum PublishModel {
     Open,
 }
 
-/// A node's settings that are not the default ones: name without `pubsub#`, and value.
-pub type Settings = Vec<(String, String)>;
-
 /// The configuration of a node, out of its settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Config<'a>(pub &'a [(String, String)]);
-
-/// What a setting may be.
-enum Kind {
-    Flag,
-    /// Value and label.
-    Choice(&'static [(&'static str, &'static str)]),
-    /// A number up to this one; with `max` where that is a word for it.
-    Number {
-        most: u64,
-        max: bool,
-    },
-    Text,
-    /// Several texts.
-    Groups,
-}
-
-struct Setting {
-    name: &'static str,
-    label: &'static str,
-    kind: Kind,
-    default: &'static str,
-}
-
-const fn flag(name: &'static str, label: &'static str, default: &'static str) -> Setting {
-    Setting {
-        name,
-        label,
-        kind: Kind::Flag,
-        default,
-    }
-}
-
-const fn text(name: &'static str, label: &'static str) -> Setting {
-    Setting {
-        name,
-        label,
-        kind: Kind::Text,
-        default: "",
-    }
-}
-
-const ACCESS_MODEL: &str = "access_model";
-const GROUPS: &str = "roster_groups_allowed";
-const MAX_ITEMS: &str = "max_items";
-const MAX_PAYLOAD: &str = "max_payload_size";
-
-/// All settings, in the order of the form.
-const SETTINGS: [Setting; 17] = [
-    text("title", "A name for the node"),
-    text("description", "What the node is about"),
-    text("type", "The namespace of what is published"),
-    Setting {
-        name: ACCESS_MODEL,
-        label: "Who may subscribe and read",
-        kind: Kind::Choice(&[
-            ("open", "Everybody"),
-            ("presence", "Who sees my presence"),
-            ("roster", "Who is in these groups of my contacts"),
-            ("authorize", "Whom I let in"),
-            ("whitelist", "Whom I put on the list"),
-        ]),
-        default: "presence",
-    },
-    Setting {
-        name: GROUPS,
-        label: "Groups of contacts that may subscribe and read",
-        kind: Kind::Groups,
-        default: "",
-    },
-    Setting {
-        name: "publish_model",
-        label: "Who may publish",
-        kind: Kind::Choice(&[
-            ("publishers", "Publishers"),
-            ("subscribers", "Subscribers"),
-            ("open", "Everybody who may read"),
-        ]),
-        default: "publishers",
-    },
-    flag("persist_items", "Whether items are kept", "true"),
-    Setting {
-        name: MAX_ITEMS,
-        label: "How many items are kept; `max` for as many as the server allows",
-        kind: Kind::Number {
-            most: u32::MAX as u64,
-            max: true,
-        },
-        default: "1",
-    },
-    Setting {
-        name: MAX_PAYLOAD,
-        label: "Bytes of the longest payload",
-        kind: Kind::Number {
-            most: limits::ITEM_BYTES as u64,
-            max: false,
-        },
-        // `limits::ITEM_BYTES`; a test holds it.
-        default: "245760",
-    },
-    Setting {
-        name: "send_last_published_item",
-        label: "When the last item is sent",
-        kind: Kind::Choice(&[
-            ("never", "Never"),
-            ("on_sub", "To a new subscriber"),
-            (
-                "on_sub_and_presence",
-                "To a new subscriber and to whoever comes online",
-            ),
-        ]),
-        default: "on_sub_and_presence",
-    },
-    flag(
-        "deliver_notifications",
-        "Whether subscribers are told of events",
-        "true",
-    ),
-    flag(
-        "deliver_payloads",
-        "Whether events carry what was published",
-        "true",
-    ),
-    Setting {
-        name: "notification_type",
-        label: "The type of messages that tell of events",
-        kind: Kind::Choice(&[("headline", "Headline"), ("normal", "Normal")]),
-        default: "headline",
-    },
-    flag(
-        "notify_config",
-        "Whether subscribers are told of a new configuration",
-        "false",
-    ),
-    flag(
-        "notify_delete",
-        "Whether subscribers are told when the node is deleted",
-        "true",
-    ),
-    flag(
-        "notify_retract",
-        "Whether subscribers are told of retracted items",
-        "true",
-    ),
-    Setting {
-        name: "node_type",
-        label: "The type of the node",
-        kind: Kind::Choice(&[("leaf", "Leaf")]),
-        default: "leaf",
-    },
-];
 
 impl Config<'_> {
     /// One setting: what was said, or the default.
@@ -225,8 +99,17 @@ impl Config<'_> {
 
     /// The groups that [`AccessModel::Roster`] lets in.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
-        let mine = self.0.iter().filter(|(name, _)| name == GROUPS);
-        mine.map(|(_, group)| group.as_str())
+        self.several(GROUPS)
+    }
+
+    fn several(&self, name: &str) -> impl Iterator<Item = &str> {
+        let mine = self.0.iter().filter(move |(known, _)| known == name);
+        mine.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether who does not share presence may subscribe.
+    pub fn takes_subscriptions(&self) -> bool {
+        self.is("subscribe")
     }
 
     /// Who may publish besides publishers.
@@ -242,6 +125,26 @@ impl Config<'_> {
     pub fn max_items(&self) -> u32 {
         let said = self.get(MAX_ITEMS).parse().unwrap_or(u32::MAX);
         said.min(limits::ITEMS_PER_NODE)
+    }
+
+    /// What happens to a new item where as many are kept as may be.
+    pub fn when_full(&self) -> WhenFull {
+        match self.get("publish_node_full") {
+            "reject" => WhenFull::Reject,
+            "discard-oldest" => WhenFull::DiscardOldest,
+            _ => WhenFull::RetractOldest,
+        }
+    }
+
+    /// Milliseconds after which an item goes; `None` for never.
+    pub fn expires_after_ms(&self) -> Option<u64> {
+        let seconds: u64 = self.get(ITEM_EXPIRE).parse().ok()?;
+        Some(seconds * 1000)
+    }
+
+    /// The namespace that payloads must have; empty for any.
+    pub fn payload_type(&self) -> &str {
+        self.get("type")
     }
 
     /// Bytes of the longest payload.
@@ -277,6 +180,20 @@ impl Config<'_> {
     /// The type of the messages that tell of events.
     pub fn message_type(&self) -> &str {
         self.get("notification_type")
+    }
+
+    /// Who is named as the publisher of an item.
+    pub fn item_reply(&self) -> ItemReply {
+        match self.get("itemreply") {
+            "owner" => ItemReply::Owner,
+            "none" => ItemReply::Nobody,
+            _ => ItemReply::Publisher,
+        }
+    }
+
+    /// Whether the owner is told who subscribes.
+    pub fn notifies_subscriptions(&self) -> bool {
+        self.is("notify_sub")
     }
 
     /// Whether subscribers are told of a new configuration.
@@ -315,6 +232,8 @@ impl Config<'_> {
             "type",
             "title",
             "description",
+            "language",
+            "contact",
             ACCESS_MODEL,
             "publish_model",
             MAX_ITEMS,
@@ -332,14 +251,14 @@ impl Config<'_> {
             Kind::Flag => FieldType::Boolean,
             Kind::Choice(_) => FieldType::ListSingle,
             Kind::Number { .. } | Kind::Text => FieldType::TextSingle,
-            Kind::Groups => FieldType::TextMulti,
+            Kind::Several(kind) => kind,
         };
         let mut field =
             Field::new(format!("pubsub#{}", setting.name), Some(kind)).label(setting.label);
         match &setting.kind {
-            Kind::Groups => {
-                for group in self.groups() {
-                    field = field.value(group);
+            Kind::Several(_) => {
+                for value in self.several(setting.name) {
+                    field = field.value(value);
                 }
             }
             Kind::Choice(options) => {
@@ -353,6 +272,38 @@ impl Config<'_> {
         field
     }
 
+    /// What of a publication is an item here (§4.3, §7.1.3).
+    pub(super) fn check_item(&self, item: Option<Wanted>) -> Result<Option<Wanted>, StanzaError> {
+        let bad = |name| refused(Condition::BadRequest, name);
+        let Some(item) = item else {
+            return match self.persists() || self.delivers_payloads() {
+                true => Err(bad("item-required")),
+                false => Ok(None),
+            };
+        };
+        if !self.persists() && !self.delivers_payloads() {
+            return Err(bad("item-forbidden"));
+        }
+        if item.xml.len() > self.max_payload() {
+            return Err(refused(Condition::NotAcceptable, "payload-too-big"));
+        }
+        if item.xml.is_empty() {
+            return match self.delivers_payloads() {
+                true => Err(bad("payload-required")),
+                false => Ok(Some(item)),
+            };
+        }
+        // §7.1.3.6.
+        let wanted = self.payload_type();
+        let is_wanted = |xml: &str| {
+            xml::Document::parse(xml.to_owned()).is_ok_and(|payload| payload.root().is_in(wanted))
+        };
+        match wanted.is_empty() || is_wanted(&item.xml) {
+            true => Ok(Some(item)),
+            false => Err(bad("invalid-payload")),
+        }
+    }
+
     /// §7.1.5: whether a node is as a publisher takes for granted.
     pub fn check(&self, options: &Form) -> Result<(), StanzaError> {
         let wanted = changed(&[], options, true)?;
@@ -362,9 +313,11 @@ impl Config<'_> {
                 continue;
             };
             let met = match setting.kind {
-                Kind::Groups => {
-                    let (mut one, mut other): (Vec<_>, Vec<_>) =
-                        (self.groups().collect(), wanted.groups().collect());
+                Kind::Several(_) => {
+                    let (mut one, mut other): (Vec<_>, Vec<_>) = (
+                        self.several(setting.name).collect(),
+                        wanted.several(setting.name).collect(),
+                    );
                     one.sort_unstable();
                     other.sort_unstable();
                     one == other
@@ -379,108 +332,11 @@ impl Config<'_> {
     }
 }
 
-/// Settings changed by what a form says. What a form names that is unknown here is passed over, unless `strictly`: then it is refused (§7.1.5).
-pub fn changed(
-    before: &[(String, String)],
-    form: &Form,
-    strictly: bool,
-) -> Result<Settings, StanzaError> {
-    let mut settings = before.to_vec();
-    for field in &form.fields {
-        if field.var == "FORM_TYPE" {
-            continue;
-        }
-        let Some(setting) = field.var.strip_prefix("pubsub#").and_then(setting) else {
-            if strictly {
-                return Err(StanzaError::text(
-                    Condition::BadRequest,
-                    format!("{:?} is not known here", field.var),
-                ));
-            }
-            continue;
-        };
-        let values = setting.read(&field.values)?;
-        settings.retain(|(name, _)| name != setting.name);
-        settings.extend(
-            values
-                .into_iter()
-                .filter(|value| value != setting.default)
-                .map(|value| (setting.name.to_owned(), value)),
-        );
-    }
-    Ok(settings)
-}
-
-/// Settings given by name and value, for a node that the server itself makes.
-pub fn settings(given: &[(&str, &str)]) -> Settings {
-    let given = given
-        .iter()
-        .filter(|(name, value)| setting(name).is_some_and(|known| known.default != *value));
-    given
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
-}
-
-fn setting(name: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.name == name)
-}
-
-impl Setting {
-    /// What a field says, in the one form in which it is kept and compared.
-    fn read(&self, values: &[String]) -> Result<Vec<String>, StanzaError> {
-        let wrong = || {
-            StanzaError::text(
-                Condition::NotAcceptable,
-                format!("pubsub#{} cannot be that", self.name),
-            )
-        };
-        let first = values.first().map(|value| value.trim()).unwrap_or_default();
-        let one = match &self.kind {
-            Kind::Flag => match first {
-                "1" | "true" => "true".to_owned(),
-                "0" | "false" => "false".to_owned(),
-                _ => return Err(wrong()),
-            },
-            Kind::Choice(options) => match options.iter().find(|(value, _)| *value == first) {
-                Some(_) => first.to_owned(),
-                // §8.1.2.
-                None if self.name == ACCESS_MODEL => {
-                    return Err(refused(
-                        Condition::NotAcceptable,
-                        "unsupported-access-model",
-                    ));
-                }
-                None => return Err(wrong()),
-            },
-            Kind::Number { max: true, .. } if first == "max" => first.to_owned(),
-            Kind::Number { most, .. } => match first.parse::<u64>() {
-                Ok(number) if number <= *most => number.to_string(),
-                _ => return Err(wrong()),
-            },
-            Kind::Text => {
-                if first.len() > limits::NODE_TEXT_BYTES {
-                    return Err(wrong());
-                }
-                first.to_owned()
-            }
-            Kind::Groups => {
-                let long = values
-                    .iter()
-                    .any(|group| group.len() > limits::ROSTER_NAME_BYTES);
-                if long || values.len() > limits::NODE_GROUPS {
-                    return Err(wrong());
-                }
-                return Ok(values.to_vec());
-            }
-        };
-        Ok(vec![one])
-    }
-}
-
 /// The names of affiliations (§4.1), in both directions.
-pub const AFFILIATIONS: [(NodeAffiliation, &str); 5] = [
+pub const AFFILIATIONS: [(NodeAffiliation, &str); 6] = [
     (NodeAffiliation::Owner, "owner"),
     (NodeAffiliation::Publisher, "publisher"),
+    (NodeAffiliation::PublishOnly, "publish-only"),
     (NodeAffiliation::Member, "member"),
     (NodeAffiliation::None, "none"),
     (NodeAffiliation::Outcast, "outcast"),
@@ -538,7 +394,7 @@ mod tests {
     fn every_default_is_a_value() {
         for setting in &SETTINGS {
             let values = match setting.kind {
-                Kind::Groups => Vec::new(),
+                Kind::Several(_) => Vec::new(),
                 _ => vec![setting.default.to_owned()],
             };
             assert_eq!(setting.read(&values).unwrap(), values, "{}", setting.name);

@@ -4,7 +4,7 @@
 //! presence and read the node. Who has subscribed expressly and shows no such wish hears at the bare JID.
 
 use super::access::Relation;
-use super::config::AccessModel;
+use super::config::{AccessModel, ItemReply};
 use super::{Node, Owner};
 use crate::engine::Engine;
 use crate::engine::delivery::Delivery;
@@ -18,6 +18,8 @@ use crate::xmpp::{BareJid, Jid, ns, time};
 pub enum Event<'a> {
     /// An item was published.
     Item(&'a NodeItem),
+    /// Something was published where there are no items (§4.3).
+    Nothing,
     /// Items were retracted.
     Retracted(&'a [&'a str]),
     /// All items are gone.
@@ -37,8 +39,11 @@ impl Node {
             match event {
                 Event::Item(item) => {
                     out.start("items").attr("node", name);
-                    write_item(out, owner, item, self.config().delivers_payloads());
+                    self.write_item(out, owner, item, self.config().delivers_payloads());
                     out.end();
+                }
+                Event::Nothing => {
+                    out.start("items").attr("node", name).end();
                 }
                 Event::Retracted(ids) => {
                     out.start("items").attr("node", name);
@@ -68,18 +73,23 @@ impl Node {
             out.end();
         })
     }
-}
 
-/// Writes an item, as events and answers have it. The publisher is named where it is not the owner of the nodes (XEP-0060 §7.1.2.3).
-pub fn write_item(out: &mut Writer<'_>, owner: &Owner, item: &NodeItem, payload: bool) {
-    let publisher = Some(&*item.publisher).filter(|one| *one != owner.jid.as_str());
-    out.start("item")
-        .attr("id", &item.id)
-        .attr_opt("publisher", publisher);
-    if payload {
-        out.raw(&item.xml);
+    /// Writes an item, as events and answers have it. Who published it is said as the node is configured (XEP-0060 §7.1.2.3, §12.15); that it is
+    /// the account is said by whom it comes from.
+    pub fn write_item(&self, out: &mut Writer<'_>, owner: &Owner, item: &NodeItem, payload: bool) {
+        let publisher = match self.config().item_reply() {
+            ItemReply::Owner => Some(owner.jid.as_str()),
+            ItemReply::Publisher => Some(&*item.publisher).filter(|one| *one != owner.jid.as_str()),
+            ItemReply::Nobody => None,
+        };
+        out.start("item")
+            .attr("id", &item.id)
+            .attr_opt("publisher", publisher);
+        if payload {
+            out.raw(&item.xml);
+        }
+        out.end();
     }
-    out.end();
 }
 
 impl Engine {
@@ -90,30 +100,71 @@ impl Engine {
         name: &str,
         event: Event<'_>,
     ) -> Result<(), StoreError> {
-        // One who is away: its contacts and whom it blocks are read for the length of this entry.
-        if let Some(local) = owner.jid.local() {
-            self.user(local)?;
-        }
+        let mut to = self.hearers(owner, name)?;
         let Some(node) = self.pubsub.node(owner, name) else {
             return Ok(());
         };
-        if !node.config().notifies() {
-            return Ok(());
+        // §8.4.2: also those whom the owner has not answered.
+        if matches!(event, Event::Deleted(_)) {
+            to.extend(self.waiting(node));
         }
-        let to = self.subscribers(owner, node)?;
         let text = node.event(owner, event);
         let kind = message_type(node);
         self.send_event(owner, &to, kind, &text, None);
         Ok(())
     }
 
-    /// The sessions that hear of a node.
+    /// The sessions that hear of a node now.
+    pub(super) fn hearers(
+        &mut self,
+        owner: &Owner,
+        name: &str,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        // One who is away: its contacts and whom it blocks are read for the length of this entry.
+        if let Some(local) = owner.jid.local() {
+            self.user(local)?;
+        }
+        self.know(owner)?;
+        match self.pubsub.node(owner, name) {
+            Some(node) if node.config().notifies() => self.subscribers(owner, node),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The sessions that wait for the owner's answer.
+    fn waiting(&self, node: &Node) -> Vec<SessionId> {
+        let jids = node.pending();
+        let jids = jids.iter().filter_map(|jid| Jid::parse(jid).ok());
+        jids.flat_map(|jid| self.sessions_for(&jid)).collect()
+    }
+
+    /// Those who share their presence with an account that does not share its own with them (§9.1.3): of its open nodes they hear as if they had
+    /// subscribed, for as long.
+    fn sharers<'e>(&'e self, owner: &'e Owner) -> impl Iterator<Item = SessionId> + use<'e> {
+        self.sessions()
+            .filter(|session| {
+                let mut directed = session.directed.iter();
+                directed.any(|to| **to == *owner.jid.as_str())
+            })
+            .map(|session| session.id())
+    }
+
     fn subscribers(&self, owner: &Owner, node: &Node) -> Result<Vec<SessionId>, StoreError> {
         let wish = format!("{}+notify", node.name());
         let mut to: Vec<SessionId> = Vec::new();
         if let Some(user) = self.loaded_at(&owner.jid) {
             for (session, _) in self.audience(user) {
                 if self.wants(session, &wish) && self.may_hear(owner, node, session)? {
+                    to.push(session);
+                }
+            }
+        }
+        if node.config().access() == AccessModel::Open {
+            for session in self.sharers(owner) {
+                if !to.contains(&session)
+                    && self.wants(session, &wish)
+                    && self.may_hear(owner, node, session)?
+                {
                     to.push(session);
                 }
             }

@@ -1,18 +1,19 @@
 //! A client that has just come gets the last items of what it wants to hear of (XEP-0163 §4.3.4), of contacts who are away too: the wish is about
 //! the presence of who hears, not of who published.
 //!
-//! What it costs: for a contact who is online one read an item that is sent, and two the first time that its nodes are needed while it is online. For
-//! one who is away one read for its account, one or two for its nodes; and only where there is something for this client, two more (is it
-//! blocked, may it see) and one an item. A client that wants to hear of nothing costs nothing. It is done in parts, so that neither the others
-//! nor the way to the client have to take it at once.
+//! What it costs: for a contact who is online, two reads the first time that its nodes are needed and one for each last item, and then nothing. For one
+//! who is away one read for its account, one or two for its nodes; and only where there is something for this client, one for whom it blocks, one an
+//! item, and one (may it see) that is all there is to read the next time, as long as there is room for the rest (`recent.rs`). A client that wants
+//! to hear of nothing costs nothing. It is done in parts, so that neither the others nor the way to the client have to take it at once.
 
-use super::Owner;
 use super::access::Relation;
 use super::config::{AccessModel, SendLast};
 use super::event::{Event, message_type};
+use super::{Node, Owner};
 use crate::engine::Engine;
+use crate::engine::blocklist::Blocklist;
 use crate::engine::caps::Capabilities;
-use crate::engine::session::SessionId;
+use crate::engine::session::{SessionId, User};
 use crate::limits;
 use crate::store::StoreError;
 use crate::xmpp::{BareJid, Jid};
@@ -29,17 +30,18 @@ pub(in crate::engine) struct Owed {
 impl Engine {
     /// Begins to send a client the last items of the nodes that it wants to hear of, but for those that it wanted `before` already.
     pub fn send_last_items(&mut self, session: SessionId, before: Option<&Capabilities>) {
-        let available = self
-            .session(session)
-            .is_some_and(|state| state.presence.is_some());
         let wishes = self.wishes(session, before);
-        if !available || wishes.is_empty() {
+        if wishes.is_empty() {
             return;
         }
         let contacts = match self.whom_it_sees(session) {
             Ok(contacts) => contacts,
             Err(error) => return log::error!("who published could not be read: {error}"),
         };
+        self.owe(session, wishes, contacts);
+    }
+
+    fn owe(&mut self, session: SessionId, wishes: Vec<String>, contacts: Vec<BareJid>) {
         self.forget_owed(session);
         self.pubsub.owed.push(Owed {
             session,
@@ -47,6 +49,100 @@ impl Engine {
             contacts,
         });
         self.pay_owed(session);
+    }
+
+    /// A client shows itself to an account that does not share its presence with it: it gets the last items of what everybody may read there
+    /// (XEP-0060 §9.1.3).
+    pub fn send_last_items_to_sharer(&mut self, session: SessionId, account: &BareJid) {
+        let wishes = self.wishes(session, None);
+        if !wishes.is_empty()
+            && let Err(error) = self.send_last_of(session, &wishes, account)
+        {
+            log::error!("what {account} has published could not be read: {error}");
+        }
+    }
+
+    /// An account blocks some no more: they hear of its nodes again, and it of theirs (XEP-0163 §4.3.3, XEP-0191 §3.4).
+    pub fn send_last_items_after_block(&mut self, name: &str, before: &Blocklist) {
+        let Some(user) = self.online(name) else {
+            return;
+        };
+        let own = user.jid.clone();
+        let freed = |user: &User, jid: &Jid<'_>| {
+            // Nobody blocks themselves, even if the whole server is blocked.
+            jid.bare() != user.jid.as_str() && before.blocks(jid) && !user.blocks(jid)
+        };
+        let to: Vec<SessionId> = self
+            .audience(user)
+            .into_iter()
+            .map(|(session, _)| session)
+            .filter(|session| {
+                let there = self.session(*session);
+                there.is_some_and(|there| freed(user, &Jid::from(&there.jid)))
+            })
+            .collect();
+        let mine = user.sessions.clone();
+        for session in to {
+            self.send_last_items_to_sharer(session, &own);
+        }
+        for session in mine {
+            let wishes = self.wishes(session, None);
+            let contacts = match self.whom_it_sees(session) {
+                Ok(contacts) if !wishes.is_empty() => contacts,
+                Ok(_) => continue,
+                Err(error) => return log::error!("who published could not be read: {error}"),
+            };
+            let Some(user) = self.online(name) else {
+                return;
+            };
+            let again: Vec<BareJid> = contacts
+                .into_iter()
+                .filter(|contact| freed(user, &Jid::from(contact)))
+                .collect();
+            // What it is still owed of others comes all the same.
+            let owed = self.pubsub.owed.iter_mut();
+            match owed.into_iter().find(|owed| owed.session == session) {
+                Some(owed) => owed.contacts.extend(again),
+                None => self.owe(session, wishes, again),
+            }
+        }
+    }
+
+    /// Those that may read a node and could not `before` get its last item (XEP-0060 §12.2).
+    pub(super) fn send_last_to_new(
+        &mut self,
+        owner: &Owner,
+        name: &str,
+        before: &[SessionId],
+    ) -> Result<(), StoreError> {
+        let now = self.hearers(owner, name)?;
+        let new: Vec<SessionId> = now
+            .into_iter()
+            .filter(|session| !before.contains(session))
+            .collect();
+        self.send_last_to(owner, name, &new)
+    }
+
+    /// Sends sessions that may read a node its last item, with its time.
+    pub(super) fn send_last_to(
+        &mut self,
+        owner: &Owner,
+        name: &str,
+        to: &[SessionId],
+    ) -> Result<(), StoreError> {
+        let sends = self
+            .pubsub
+            .node(owner, name)
+            .is_some_and(|node| node.config().send_last() >= SendLast::OnSubscription);
+        if !sends || to.is_empty() {
+            return Ok(());
+        }
+        let item = self.last_item(owner, name)?;
+        if let (Some(node), Some(item)) = (self.pubsub.node(owner, name), item) {
+            let (event, kind) = (node.event(owner, Event::Item(&item)), message_type(node));
+            self.send_event(owner, to, kind, &event, Some(item.at_ms));
+        }
+        Ok(())
     }
 
     /// Goes on with those that took most of what they were sent.
@@ -111,9 +207,12 @@ impl Engine {
         }
     }
 
-    /// The nodes that a client wants to hear of.
+    /// The nodes that a client wants to hear of; none while it does not show itself to anybody.
     fn wishes(&self, session: SessionId, before: Option<&Capabilities>) -> Vec<String> {
-        let Some(features) = self.features_of(session) else {
+        let shows = self
+            .session(session)
+            .is_some_and(|state| state.presence.is_some() || !state.directed.is_empty());
+        let Some(features) = self.features_of(session).filter(|_| shows) else {
             return Vec::new();
         };
         features
@@ -124,11 +223,21 @@ impl Engine {
             .collect()
     }
 
-    /// Whose nodes a client may want to hear of: its own account's first, so it stands last.
+    /// Whose nodes a client may want to hear of: its own account's first, so it stands last. One that is not available to all hears of those alone to
+    /// whom it shows itself.
     fn whom_it_sees(&self, session: SessionId) -> Result<Vec<BareJid>, StoreError> {
         let Some(user) = self.user_of(session) else {
             return Ok(Vec::new());
         };
+        let state = self.session(session);
+        let directed = state.into_iter().flat_map(|state| &state.directed);
+        let mut shown: Vec<BareJid> = directed
+            .filter_map(|to| BareJid::parse(to).ok())
+            .filter(|to| to.local().is_some() && self.is_local(&Jid::from(to)))
+            .collect();
+        if state.is_none_or(|state| state.presence.is_none()) {
+            return Ok(shown);
+        }
         let mut seen: Vec<BareJid> = match self.config.roster.everyone {
             true => self
                 .store
@@ -144,6 +253,8 @@ impl Engine {
                 .map(|contact| contact.jid.clone())
                 .collect(),
         };
+        shown.retain(|jid| !seen.contains(jid));
+        seen.append(&mut shown);
         seen.retain(|jid| *jid != user.jid);
         seen.push(user.jid.clone());
         Ok(seen)
@@ -179,7 +290,7 @@ impl Engine {
         let by_other = self
             .user_of(session)
             .is_some_and(|user| user.blocks(&Jid::from(&owner.jid)));
-        let by_owner = self.blocks(owner.name(), &jid)?;
+        let by_owner = self.owner_blocks(&owner, &jid)?;
         if by_other || by_owner {
             return Ok(0);
         }
@@ -199,14 +310,12 @@ impl Engine {
         name: &str,
         relation: &Relation,
     ) -> Result<usize, StoreError> {
-        let Some(node) = self
-            .pubsub
-            .node(owner, name)
-            .filter(|node| node.may_read(relation).is_ok())
-        else {
+        let may_read = |node: &&Node| node.may_read(relation).is_ok();
+        if self.pubsub.node(owner, name).filter(may_read).is_none() {
             return Ok(0);
-        };
-        let Some(item) = self.store.last_item(owner.id, &node.stored)? else {
+        }
+        let item = self.last_item(owner, name)?;
+        let (Some(node), Some(item)) = (self.pubsub.node(owner, name), item) else {
             return Ok(0);
         };
         let (event, kind) = (node.event(owner, Event::Item(&item)), message_type(node));

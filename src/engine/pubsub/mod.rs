@@ -2,8 +2,8 @@
 //! owner of the nodes is an account (XEP-0163) or a service.
 //!
 //! What an owner's nodes are is read from the store when the owner is first needed, in two reads, and kept while the owner is online; for one who is
-//! away only for the length of one entry. Items are never kept: they are read when somebody asks for them, and one is read when it is the last one of
-//! a node that a client wants which has just come.
+//! away as long as there is room (`recent.rs`). Items are read when somebody asks for them; only the last ones, which every client wants that comes,
+//! are kept, again as long as there is room.
 
 pub mod access;
 pub mod config;
@@ -12,8 +12,11 @@ pub mod event;
 pub mod last;
 pub mod people;
 pub mod publish;
+mod recent;
+pub mod settings;
 
 use super::Engine;
+use super::blocklist::Blocklist;
 use super::session::SessionId;
 use crate::store::{self, Affiliate, StoreError, UserId};
 use crate::xmpp::{BareJid, Jid};
@@ -85,8 +88,14 @@ pub enum Change<'a> {
 #[derive(Default)]
 pub(super) struct Known {
     owners: HashMap<UserId, Nodes>,
-    /// Owners that were read although they are not online: they leave when this entry ends.
+    /// Owners that were read although they are not online: when this entry ends they are among those who are away.
     visiting: Vec<Owner>,
+    /// Owners who are not online and whose nodes are kept.
+    away: recent::Away,
+    /// Whom owners who are not online block, where that was asked and is short.
+    blocklists: HashMap<UserId, Blocklist>,
+    /// Last items.
+    last: recent::LastItems,
     /// Whether changes are not told to the rows: see [`Engine::quietly`].
     quiet: bool,
     /// Clients that are still owed the last items of some contacts.
@@ -101,28 +110,36 @@ impl Known {
         self.owners.get(&owner.id)?.get(name)
     }
 
+    /// A node that is about to change: what its last item was is not known any more.
     fn node_mut(&mut self, owner: &Owner, name: &str) -> Option<&mut Node> {
-        self.owners.get_mut(&owner.id)?.get_mut(name)
+        let node = self.owners.get_mut(&owner.id)?.get_mut(name)?;
+        self.last.forget((owner.id, node.stored.number));
+        Some(node)
     }
 
-    /// Forgets an owner that nobody needs.
-    pub(super) fn forget(&mut self, id: UserId) {
+    /// Forgets an owner who was online and is not any more, or is no more.
+    pub(super) fn forget(&mut self, id: UserId, name: &str) {
         self.owners.remove(&id);
+        self.blocklists.remove(&id);
+        self.away.forget(name);
     }
 
     /// Forgets everything: the store has lost what was not committed.
     pub(super) fn forget_all(&mut self) {
         self.owners.clear();
+        self.blocklists.clear();
+        self.away.clear();
+        self.last.clear();
     }
 
-    /// Whether nothing is kept.
+    /// Whether nothing is kept but what may be kept of those who are away.
     pub(super) fn is_empty(&self) -> bool {
-        self.owners.is_empty() && self.visiting.is_empty() && self.owed.is_empty()
+        self.owners.len() <= self.away.len() && self.visiting.is_empty() && self.owed.is_empty()
     }
 }
 
 impl Engine {
-    /// An account as the owner of nodes; `None` where there is no such account. One read where it is offline.
+    /// An account as the owner of nodes; `None` where there is no such account. At most one read, where it is offline.
     pub fn account_owner(&self, name: &str) -> Result<Option<Owner>, StoreError> {
         if let Some(user) = self.online(name) {
             return Ok(Some(Owner {
@@ -130,8 +147,12 @@ impl Engine {
                 jid: user.jid.clone(),
             }));
         }
-        Ok(self.store.account(name)?.map(|account| Owner {
-            id: account.id,
+        let id = match self.pubsub.away.id(name) {
+            Some(id) => Some(id),
+            None => self.store.account(name)?.map(|account| account.id),
+        };
+        Ok(id.map(|id| Owner {
+            id,
             jid: self.bare_jid(name),
         }))
     }
@@ -188,11 +209,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Forgets the owners that were only looked at.
+    /// Keeps the owners that were only looked at among those who are away.
     pub(super) fn leave_nodes(&mut self) {
         while let Some(owner) = self.pubsub.visiting.pop() {
             if !self.is_here(&owner) {
-                self.pubsub.forget(owner.id);
+                self.keep_away(&owner);
             }
         }
     }

@@ -1,18 +1,17 @@
 //! Those who have something to do with a node: subscriptions and affiliations (XEP-0060 §6.1, §6.2, §8.6 to §8.9).
 
 use super::access::Relation;
-use super::config::{AccessModel, SendLast};
-use super::error::{not_subscribed, refused, too_many_subscriptions};
-use super::event::{Event, message_type};
+use super::config::AccessModel;
+use super::error::{not_subscribed, refused, too_many_subscriptions, unsupported};
 use super::{Node, Owner};
 use crate::engine::Engine;
 use crate::engine::delivery::Delivery;
 use crate::engine::session::SessionId;
 use crate::limits;
-use crate::store::{Affiliate, NodeAffiliation, NodeSubscription, StoreError};
+use crate::store::{Affiliate, NodeAffiliation, NodeSubscription, RosterItem, StoreError};
 use crate::xml::{Writer, written};
 use crate::xmpp::form::FieldType;
-use crate::xmpp::{BareJid, Condition, Field, Form, FormType, Jid, StanzaError, ns};
+use crate::xmpp::{Condition, Field, Form, FormType, Jid, StanzaError, ns};
 
 /// The state of a subscription (XEP-0060 §4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +77,10 @@ impl Engine {
             return Err(Condition::ItemNotFound.into());
         };
         node.may_subscribe(who)?;
+        // §6.1.3.10.
+        if !node.config().takes_subscriptions() && node.affiliation(who) == NodeAffiliation::None {
+            return Err(unsupported("subscribe"));
+        }
         let resource = jid.resource().unwrap_or_default();
         let person = node.person(&who.bare);
         let mine = person.map_or(&[][..], |person| &person.subscriptions);
@@ -91,13 +94,11 @@ impl Engine {
         if mine.len() >= limits::SUBSCRIPTIONS_PER_AFFILIATE {
             return Err(too_many_subscriptions());
         }
-        let asks = node.config().access() == AccessModel::Authorize
-            && node.affiliation(who) == NodeAffiliation::None;
+        let asks = node.asks_owner(who);
         let state = match asks {
             true => State::Pending,
             false => State::Subscribed,
         };
-        let sends_last = node.config().send_last() >= SendLast::OnSubscription;
         self.set_subscription(owner, name, jid, state)
             .map_err(|error| match error.condition {
                 Condition::ResourceConstraint if error.app.is_none() => too_many_subscriptions(),
@@ -105,9 +106,10 @@ impl Engine {
             })?;
         if asks {
             self.ask_owner(owner, name, jid)?;
-        } else if sends_last {
+        } else {
             self.send_last_to_subscriber(owner, name, jid)?;
         }
+        self.tell_owner(owner, name, jid, state);
         Ok(state)
     }
 
@@ -123,7 +125,11 @@ impl Engine {
         };
         match node.subscription(jid) {
             State::None => Err(not_subscribed()),
-            _ => self.set_subscription(owner, name, jid, State::None),
+            _ => {
+                self.set_subscription(owner, name, jid, State::None)?;
+                self.tell_owner(owner, name, jid, State::None);
+                Ok(())
+            }
         }
     }
 
@@ -155,10 +161,13 @@ impl Engine {
         bare: &str,
         affiliation: NodeAffiliation,
     ) -> Result<(), StanzaError> {
+        let mut before = self.hearers(owner, name)?;
         self.change_person(owner, name, bare, |person| {
             person.affiliation = affiliation;
         })?;
-        Ok(self.cancel_unallowed(owner, name)?)
+        self.cancel_unallowed(owner, name)?;
+        before.extend(self.settle_pending(owner, name)?);
+        Ok(self.send_last_to_new(owner, name, &before)?)
     }
 
     fn change_person(
@@ -226,19 +235,54 @@ impl Engine {
         Ok(true)
     }
 
+    /// §8.7.4: subscriptions that need no answer any more hold: who waits is on the list now, or the node asks for nobody. The sessions that heard it.
+    pub(super) fn settle_pending(
+        &mut self,
+        owner: &Owner,
+        name: &str,
+    ) -> Result<Vec<SessionId>, StanzaError> {
+        let Some(node) = self.pubsub.node(owner, name) else {
+            return Ok(Vec::new());
+        };
+        let asks = node.config().access() == AccessModel::Authorize;
+        let settled: Vec<String> = node
+            .people
+            .iter()
+            .filter(|person| !asks || person.affiliation != NodeAffiliation::None)
+            .flat_map(|person| person.subscribed())
+            .filter(|(_, state)| *state == State::Pending)
+            .map(|(jid, _)| jid)
+            .collect();
+        let mut heard = Vec::new();
+        for jid in settled.iter().filter_map(|jid| Jid::parse(jid).ok()) {
+            self.answer_subscription(owner, name, &jid, true)?;
+            heard.extend(self.sessions_for(&jid));
+        }
+        Ok(heard)
+    }
+
     /// Tells an address how its subscription is now (§12.14), where it is there.
     pub fn tell_subscription(&mut self, owner: &Owner, name: &str, jid: &Jid<'_>, state: State) {
-        let event = written(|out| {
-            out.start("event").attr("xmlns", ns::PUBSUB_EVENT);
-            write_subscription(out, Some(name), jid.as_str(), state);
-            out.end();
-        });
+        let event = subscription_event(name, jid, state);
         let to = self.sessions_for(jid);
         self.send_event(owner, &to, "headline", &event, None);
     }
 
+    /// The same to the owner, where the node is configured so (`notify_sub`).
+    fn tell_owner(&mut self, owner: &Owner, name: &str, jid: &Jid<'_>, state: State) {
+        let told = self
+            .pubsub
+            .node(owner, name)
+            .is_some_and(|node| node.config().notifies_subscriptions());
+        if told {
+            let event = subscription_event(name, jid, state);
+            let to = self.sessions_for(&Jid::from(&owner.jid));
+            self.send_event(owner, &to, "headline", &event, None);
+        }
+    }
+
     /// The sessions that a message for an address reaches.
-    fn sessions_for(&self, jid: &Jid<'_>) -> Vec<SessionId> {
+    pub(super) fn sessions_for(&self, jid: &Jid<'_>) -> Vec<SessionId> {
         if !self.is_local(jid) {
             return Vec::new();
         }
@@ -260,22 +304,17 @@ impl Engine {
         name: &str,
         jid: &Jid<'_>,
     ) -> Result<(), StoreError> {
-        let Some(node) = self.pubsub.node(owner, name) else {
-            return Ok(());
-        };
-        if node.config().send_last() < SendLast::OnSubscription {
-            return Ok(());
-        }
-        if let Some(item) = self.store.last_item(owner.id, &node.stored)? {
-            let (event, kind) = (node.event(owner, Event::Item(&item)), message_type(node));
-            let to = self.sessions_for(jid);
-            self.send_event(owner, &to, kind, &event, Some(item.at_ms));
-        }
-        Ok(())
+        let to = self.sessions_for(jid);
+        self.send_last_to(owner, name, &to)
     }
 
     /// §8.6: asks an account whether somebody may subscribe. It waits like any message where nobody is there.
-    fn ask_owner(&mut self, owner: &Owner, name: &str, jid: &Jid<'_>) -> Result<(), StanzaError> {
+    pub fn ask_owner(
+        &mut self,
+        owner: &Owner,
+        name: &str,
+        jid: &Jid<'_>,
+    ) -> Result<(), StanzaError> {
         let form = Form::new(FormType::Form)
             .title("Subscription request")
             .instructions("Choose whether to let this address subscribe to your node.")
@@ -350,11 +389,37 @@ impl Engine {
         Ok(())
     }
 
-    /// The same for one contact of an account, at all its nodes: what it is to the account has changed.
-    pub fn recheck_contact(&mut self, name: &str, contact: &BareJid) -> Result<(), StoreError> {
+    /// What a contact is to an account has changed. Where it may not read a node any more it is not subscribed to it any more; where it is in a group
+    /// that may, it gets the last item (§12.2).
+    pub fn recheck_contact(
+        &mut self,
+        name: &str,
+        before: &RosterItem,
+        now: &RosterItem,
+    ) -> Result<(), StoreError> {
+        let contact = &now.jid;
         let Some(owner) = self.account_owner(name)? else {
             return Ok(());
         };
+        let (was, is) = (self.shown(name, before), self.shown(name, now));
+        let lets_in = |node: &Node, item: &RosterItem| {
+            let config = node.config();
+            config
+                .groups()
+                .any(|group| item.groups.iter().any(|mine| mine == group))
+        };
+        let opened: Vec<String> = self
+            .nodes_of(&owner)?
+            .filter(|node| node.config().access() == AccessModel::Roster)
+            .filter(|node| lets_in(node, &is) && !lets_in(node, &was))
+            .map(|node| node.name().to_owned())
+            .collect();
+        for node in opened {
+            let hearers = self.hearers(&owner, &node)?;
+            let own = self.available_at(contact);
+            let to: Vec<SessionId> = own.filter(|session| hearers.contains(session)).collect();
+            self.send_last_to(&owner, &node, &to)?;
+        }
         let subscribed: Vec<String> = self
             .nodes_of(&owner)?
             .filter(|node| {
@@ -371,6 +436,16 @@ impl Engine {
 }
 
 impl Node {
+    /// The addresses that wait for the owner's answer.
+    pub fn pending(&self) -> Vec<String> {
+        self.people
+            .iter()
+            .flat_map(Affiliate::subscribed)
+            .filter(|(_, state)| *state == State::Pending)
+            .map(|(jid, _)| jid)
+            .collect()
+    }
+
     /// The state of an address's subscription.
     pub fn subscription(&self, jid: &Jid<'_>) -> State {
         let resource = jid.resource().unwrap_or_default();
@@ -381,6 +456,14 @@ impl Node {
         mine.find(|one| one.resource == resource)
             .map_or(State::None, State::from)
     }
+}
+
+fn subscription_event(name: &str, jid: &Jid<'_>, state: State) -> String {
+    written(|out| {
+        out.start("event").attr("xmlns", ns::PUBSUB_EVENT);
+        write_subscription(out, Some(name), jid.as_str(), state);
+        out.end();
+    })
 }
 
 /// `<subscription/>`, as answers and events have it.

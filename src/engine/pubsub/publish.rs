@@ -2,40 +2,68 @@
 //! here is told to those who are to hear of it, and to the rows of the table.
 
 use super::access::Relation;
-use super::config::{Settings, changed};
+use super::config::WhenFull;
 use super::error::{refused, unsupported};
 use super::event::Event;
+use super::settings::{Settings, changed};
 use super::{Change, Node, Owner};
 use crate::engine::Engine;
 use crate::limits;
 use crate::store::{self, NodeItem, StoreError};
-use crate::xmpp::{Condition, Form, StanzaError};
+use crate::xmpp::{Condition, Form, StanzaError, ns};
+use std::rc::Rc;
 
 /// What is to be published.
 #[derive(Clone, Debug)]
 pub struct Publication<'a> {
     /// The node.
     pub node: &'a str,
-    /// The item's id; one is made where none is given.
-    pub id: Option<String>,
-    /// The payload: one element in which everything is declared; nothing where there is none.
-    pub xml: String,
+    /// The item; a node that neither keeps nor shows anything takes none.
+    pub item: Option<Wanted>,
     /// What must hold at the node, and how it is made where it is not there (§7.1.5).
     pub options: Option<Form>,
 }
 
+/// An item to be published.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Its id; one is made where none is given.
+    pub id: Option<String>,
+    /// The payload: one element in which everything is declared; nothing where there is none.
+    pub xml: String,
+}
+
+impl<'a> Publication<'a> {
+    /// Of one item, to a node as it is.
+    pub fn new(node: &'a str, id: Option<String>, xml: String) -> Publication<'a> {
+        Publication {
+            node,
+            item: Some(Wanted { id, xml }),
+            options: None,
+        }
+    }
+}
+
+/// Nodes that their specifications make private: one that is made for a publication without a word about it is no one else's
+/// (XEP-0402 §4.1, XEP-0490 §4.2, XEP-0292 §4, XEP-0223 §4).
+const PRIVATE: [&str; 4] = [
+    ns::BOOKMARKS,
+    ns::DISPLAYED,
+    "urn:xmpp:contacts",
+    "storage:bookmarks",
+];
+
 impl Engine {
-    /// Publishes an item. A node that is not there is made, if the publisher is the owner (§7.1.4). The item's id.
+    /// Publishes an item. A node that is not there is made, if the publisher is the owner (§7.1.4). The item's id; none where there was no item.
     pub fn publish(
         &mut self,
         owner: &Owner,
         by: &Relation,
         wanted: Publication<'_>,
-    ) -> Result<String, StanzaError> {
+    ) -> Result<Option<String>, StanzaError> {
         let Publication {
             node: name,
-            id,
-            xml,
+            item,
             options,
         } = wanted;
         self.know(owner)?;
@@ -45,78 +73,131 @@ impl Engine {
             (Some(_), None) => {}
             (None, _) if !by.is_owner => return Err(Condition::ItemNotFound.into()),
             (None, options) => {
-                let settings = match options {
+                let mut settings = match options {
                     Some(options) => changed(&[], options, true)?,
                     None => Settings::new(),
                 };
+                let said = |form: &Form| form.value("pubsub#access_model").is_some();
+                if PRIVATE.contains(&name) && !options.as_ref().is_some_and(said) {
+                    settings.extend(super::settings::settings(&[("access_model", "whitelist")]));
+                }
                 self.create_node(owner, name, &by.bare, settings)?;
             }
         }
         let Some(node) = self.pubsub.node(owner, name) else {
             return Err(Condition::ItemNotFound.into());
         };
-        // §7.1.3.5, §7.1.3.7.
-        if xml.len() > node.config().max_payload() {
-            return Err(refused(Condition::NotAcceptable, "payload-too-big"));
-        }
-        if xml.is_empty() && node.config().delivers_payloads() {
-            return Err(refused(Condition::BadRequest, "payload-required"));
-        }
+        let Some(item) = node.config().check_item(item)? else {
+            self.tell_subscribers(owner, name, Event::Nothing)?;
+            return Ok(None);
+        };
         let persists = node.config().persists();
-        let keep = node.config().max_items();
         let item = NodeItem {
-            id: id.unwrap_or_else(|| self.random.id()),
+            id: item.id.unwrap_or_else(|| self.random.id()),
             publisher: by.bare.clone(),
             at_ms: self.now.wall_ms,
-            xml,
+            xml: item.xml,
         };
         check_text(&item.id)?;
+        let mut gone = Vec::new();
         if persists {
-            self.keep_item(owner, name, &item, keep)?;
+            gone = self.keep_item(owner, name, by, &item)?;
         }
         self.tell_subscribers(owner, name, Event::Item(&item))?;
+        if !gone.is_empty() {
+            let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
+            self.tell_subscribers(owner, name, Event::Retracted(&gone))?;
+        }
         let change = Change::Published {
             node: name,
             id: &item.id,
             xml: &item.xml,
         };
         self.tell_change(owner, change);
-        Ok(item.id)
+        Ok(Some(item.id))
     }
 
+    /// Keeps an item; the ids of those that went to make room, where subscribers are to be told of them.
     fn keep_item(
         &mut self,
         owner: &Owner,
         name: &str,
+        by: &Relation,
         item: &NodeItem,
-        keep: u32,
-    ) -> Result<(), StanzaError> {
+    ) -> Result<Vec<String>, StanzaError> {
+        self.expire_items(owner, name)?;
         let kept: u64 = self.nodes_of(owner)?.map(|node| node.stored.bytes).sum();
+        let last = self.last_item(owner, name)?;
+        let expires = self
+            .pubsub
+            .node(owner, name)
+            .is_some_and(|node| node.config().expires_after_ms().is_some());
+        // What many clients publish anew at each login, and is what is there already: an SD card need not hear of it.
+        let same = |last: &Rc<NodeItem>| {
+            (&last.id, &last.xml, &last.publisher) == (&item.id, &item.xml, &item.publisher)
+        };
+        if !expires && last.as_ref().is_some_and(same) {
+            return Ok(Vec::new());
+        }
         let Engine { store, pubsub, .. } = self;
         let Some(node) = pubsub.node_mut(owner, name) else {
             return Err(Condition::ItemNotFound.into());
         };
-        // What many clients publish anew at each login, and is what is there already: an SD card need not hear of it.
-        let last = store.last_item(owner.id, &node.stored)?;
-        let same = |last: &NodeItem| {
-            (&last.id, &last.xml, &last.publisher) == (&item.id, &item.xml, &item.publisher)
-        };
-        if last.as_ref().is_some_and(same) {
-            return Ok(());
-        }
-        let grows = (item.xml.len() + item.id.len()) as u64;
-        let replaced = match last {
-            Some(last) if keep == 1 => (last.xml.len() + last.id.len()) as u64,
+        let keep = node.config().max_items();
+        let old = match last {
+            Some(last) if last.id == item.id || keep == 1 => Some(last),
             _ => store
                 .item(owner.id, &node.stored, &item.id)?
-                .map_or(0, |(_, old)| (old.xml.len() + old.id.len()) as u64),
+                .map(|(_, old)| Rc::new(old)),
         };
-        if kept + grows > limits::ITEMS_BYTES_PER_OWNER + replaced {
+        let replaces = old.as_ref().is_some_and(|old| old.id == item.id);
+        if let Some(old) = &old
+            && replaces
+            && !node.may_change(by, &old.publisher)
+        {
+            return Err(Condition::Forbidden.into());
+        }
+        let when_full = node.config().when_full();
+        // §7.1.3.4.
+        if when_full == WhenFull::Reject && !replaces && node.stored.items >= keep {
+            return Err(refused(Condition::Conflict, "node-full"));
+        }
+        let grows = (item.xml.len() + item.id.len()) as u64;
+        let goes = old.map_or(0, |old| (old.xml.len() + old.id.len()) as u64);
+        if kept + grows > limits::ITEMS_BYTES_PER_OWNER + goes {
             return Err(StoreError::TooMuch.into());
         }
         store.put_item(owner.id, &mut node.stored, item)?;
-        store.trim_items(owner.id, &mut node.stored, keep)?;
+        let gone = store.trim_items(owner.id, &mut node.stored, keep)?;
+        let of = (owner.id, node.stored.number);
+        // §7.1.2.5: of a node with one item everybody knows that the old one is gone.
+        let told =
+            when_full == WhenFull::RetractOldest && node.config().notifies_retract() && keep > 1;
+        pubsub.last.keep(of, Some(Rc::new(item.clone())));
+        Ok(if told { gone } else { Vec::new() })
+    }
+
+    /// Removes what has been at a node for too long (`item_expire`). It is looked at when it is needed; nobody is told.
+    pub(super) fn expire_items(&mut self, owner: &Owner, name: &str) -> Result<(), StoreError> {
+        let now_ms = self.now.wall_ms;
+        let Engine { store, pubsub, .. } = self;
+        let expires = pubsub
+            .node(owner, name)
+            .filter(|node| node.stored.items > 0)
+            .and_then(|node| node.config().expires_after_ms());
+        if let Some(after_ms) = expires
+            && let Some(node) = pubsub.node_mut(owner, name)
+        {
+            store.expire_items(owner.id, &mut node.stored, now_ms.saturating_sub(after_ms))?;
+        }
         Ok(())
+    }
+
+    /// One node whose items are about to be read.
+    pub fn node_to_read(&mut self, owner: &Owner, name: &str) -> Result<Option<&Node>, StoreError> {
+        self.know(owner)?;
+        self.expire_items(owner, name)?;
+        Ok(self.pubsub.node(owner, name))
     }
 
     /// Makes a node (§8.1).
@@ -174,6 +255,7 @@ impl Engine {
         form: &Form,
     ) -> Result<(), StanzaError> {
         self.know(owner)?;
+        let mut before = self.hearers(owner, name)?;
         let Engine { store, pubsub, .. } = self;
         let Some(node) = pubsub.node_mut(owner, name) else {
             return Err(Condition::ItemNotFound.into());
@@ -193,33 +275,45 @@ impl Engine {
         node.stored = stored;
         let notifies = node.config().notifies_config();
         self.cancel_unallowed(owner, name)?;
+        before.extend(self.settle_pending(owner, name)?);
         if notifies {
             self.tell_subscribers(owner, name, Event::Configured)?;
         }
+        // §12.2: who may read it from now on gets the last item.
+        self.send_last_to_new(owner, name, &before)?;
         Ok(())
     }
 
-    /// Removes an item (§7.2); `notify` says that subscribers shall be told although the node is not configured so.
+    /// Removes an item in somebody's name (§7.2); `notify` says that subscribers shall be told although the node is not configured so.
     pub fn retract(
         &mut self,
         owner: &Owner,
+        by: &Relation,
         name: &str,
         id: &str,
         notify: bool,
     ) -> Result<(), StanzaError> {
         self.know(owner)?;
+        self.expire_items(owner, name)?;
         let Engine { store, pubsub, .. } = self;
         let Some(node) = pubsub.node_mut(owner, name) else {
             return Err(Condition::ItemNotFound.into());
         };
+        if !node.may_publish(by) {
+            return Err(Condition::Forbidden.into());
+        }
         // §7.2.3.5.
         if !node.config().persists() {
             return Err(unsupported("persistent-items"));
         }
         let tells = notify || node.config().notifies_retract();
-        if !store.remove_item(owner.id, &mut node.stored, id)? {
+        let Some((_, item)) = store.item(owner.id, &node.stored, id)? else {
             return Err(Condition::ItemNotFound.into());
+        };
+        if !node.may_change(by, &item.publisher) {
+            return Err(Condition::Forbidden.into());
         }
+        store.remove_item(owner.id, &mut node.stored, id)?;
         if tells {
             self.tell_subscribers(owner, name, Event::Retracted(&[id]))?;
         }
@@ -261,6 +355,8 @@ impl Engine {
             self.tell_subscribers(owner, name, Event::Deleted(redirect))?;
         }
         self.store.remove_node(owner.id, &stored)?;
+        // Another node may get its number.
+        self.pubsub.last.forget((owner.id, stored.number));
         if let Some(nodes) = self.pubsub.owners.get_mut(&owner.id) {
             nodes.remove(name);
         }
