@@ -85,15 +85,29 @@ impl Picture {
 }
 
 fn published(engine: &mut Engine, owner: &Owner, change: &Change<'_>) {
-    if let Change::Published {
-        node: ns::AVATAR_METADATA,
-        xml,
-        ..
-    } = change
-        && let Err(error) = to_vcard(engine, owner, xml)
-    {
+    let (Change::Published { node, .. }
+    | Change::Retracted { node, .. }
+    | Change::Emptied { node }) = change;
+    if *node != ns::AVATAR_METADATA {
+        return;
+    }
+    let done = match change {
+        Change::Published { xml, .. } => to_vcard(engine, owner, xml),
+        // Retracted, emptied or deleted: it is as if there were no picture, and the one in the vCard must not bring it back.
+        _ => match last_metadata(engine, owner) {
+            Ok(None) => to_vcard(engine, owner, &no_picture()),
+            Ok(Some(_)) => Ok(()),
+            Err(error) => Err(error),
+        },
+    };
+    if let Err(error) = done {
         log::warn!("an avatar could not be put into the vCard: {error:?}");
     }
+}
+
+/// XEP-0084 §3.5: metadata without a picture.
+fn no_picture() -> String {
+    format!("<metadata xmlns='{}'/>", ns::AVATAR_METADATA)
 }
 
 /// XEP-0398 §3.1.
@@ -225,8 +239,7 @@ fn to_nodes(engine: &mut Engine, owner: &Owner, vcard: &str) -> Result<(), Stanz
         }
         // The picture that was here was the one of the nodes: it is gone there too.
         None if shown.as_deref() == Some(&before) => {
-            let empty = format!("<metadata xmlns='{}'/>", ns::AVATAR_METADATA);
-            publish(engine, owner, ns::AVATAR_METADATA, None, empty)
+            publish(engine, owner, ns::AVATAR_METADATA, None, no_picture())
         }
         _ => Ok(()),
     }
@@ -277,12 +290,7 @@ fn publish(
     xml: String,
 ) -> Result<(), StanzaError> {
     let by = engine.in_the_name_of(owner);
-    let publication = Publication {
-        node,
-        id,
-        xml,
-        options: None,
-    };
+    let publication = Publication::new(node, id, xml);
     engine.publish(owner, &by, publication).map(drop)
 }
 

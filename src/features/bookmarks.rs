@@ -5,8 +5,8 @@
 
 use crate::engine::Engine;
 use crate::engine::feature::Feature;
-use crate::engine::pubsub::config::settings;
 use crate::engine::pubsub::publish::Publication;
+use crate::engine::pubsub::settings::settings;
 use crate::engine::pubsub::{Change, Owner};
 use crate::limits;
 use crate::store::{Document, DocumentKind, NodeItem};
@@ -22,6 +22,7 @@ pub const FEATURE: Feature = Feature {
     published: Some(published),
     documents_kept: Some(kept),
     node_missing: Some(wanted),
+    account_made: Some(made),
     ..Feature::NONE
 };
 
@@ -32,6 +33,9 @@ pub const LEGACY: Feature = Feature {
     leaves_out: "storage in a node",
     ..Feature::NONE
 };
+
+/// What the bookmark of the lobby is called: the title of a lobby that nobody has changed.
+const LOBBY: &str = "Lobby";
 
 /// What the private XML is filed under.
 const PRIVATE_NAME: &str = "storage:bookmarks storage";
@@ -123,6 +127,7 @@ fn to_items(engine: &mut Engine, owner: &Owner, storage: &str) -> Result<(), Sta
     }
     let there = items(engine, owner)?;
     make_room(engine, owner)?;
+    let by = engine.in_the_name_of(owner);
     engine.quietly(|engine| {
         for bookmark in &wanted {
             let old = there.iter().find(|item| item.id == bookmark.room);
@@ -132,7 +137,7 @@ fn to_items(engine: &mut Engine, owner: &Owner, storage: &str) -> Result<(), Sta
         }
         for item in &there {
             if wanted.iter().all(|bookmark| bookmark.room != item.id) {
-                match engine.retract(owner, ns::BOOKMARKS, &item.id, true) {
+                match engine.retract(owner, &by, ns::BOOKMARKS, &item.id, true) {
                     // It went by itself, when another was published.
                     Err(error) if error.condition == Condition::ItemNotFound => {}
                     done => done?,
@@ -175,12 +180,11 @@ fn publish(
         .and_then(|old| old.root().child(ns::BOOKMARKS, "extensions"))
         .map_or_else(String::new, |extensions| extensions.standalone());
     let by = engine.in_the_name_of(owner);
-    let publication = Publication {
-        node: ns::BOOKMARKS,
-        id: Some(bookmark.room.clone()),
-        xml: bookmark.write(ns::BOOKMARKS, &extensions),
-        options: None,
-    };
+    let publication = Publication::new(
+        ns::BOOKMARKS,
+        Some(bookmark.room.clone()),
+        bookmark.write(ns::BOOKMARKS, &extensions),
+    );
     engine.publish(owner, &by, publication).map(drop)
 }
 
@@ -239,6 +243,37 @@ fn items(engine: &mut Engine, owner: &Owner) -> Result<Vec<NodeItem>, StanzaErro
         all.push(item?.1);
     }
     Ok(all)
+}
+
+/// A new account finds the room of everybody among its bookmarks, once: who removes it there does not get it back. One that comes from elsewhere with
+/// bookmarks of its own, be it an empty list, keeps them as they are.
+fn made(engine: &mut Engine, name: &str) {
+    let rooms = &engine.config.rooms;
+    if !rooms.enabled || rooms.lobby.is_empty() {
+        return;
+    }
+    let lobby = Bookmark {
+        room: format!("{}@{}", rooms.lobby, engine.config.rooms_host()),
+        name: Some(LOBBY.to_owned()),
+        autojoin: true,
+        nick: None,
+        password: None,
+    };
+    let begin = |engine: &mut Engine| -> Result<(), StanzaError> {
+        let owner = engine.account_owner(name)?;
+        let owner = owner.ok_or(Condition::ItemNotFound)?;
+        let has_some = engine.node_of(&owner, ns::BOOKMARKS)?.is_some()
+            || engine
+                .kept_document(&owner, DocumentKind::Private, PRIVATE_NAME)?
+                .is_some();
+        match has_some {
+            true => Ok(()),
+            false => publish(engine, &owner, &lobby, None),
+        }
+    };
+    if let Err(error) = begin(engine) {
+        log::warn!("the account {name:?} has no bookmark of the lobby: {error:?}");
+    }
 }
 
 /// Bookmarks of before there was a node: as of an account that came from another server.

@@ -3,8 +3,8 @@
 
 use crate::engine::Engine;
 use crate::engine::feature::{Feature, Outgoing, Step};
-use crate::engine::pubsub::config::settings;
 use crate::engine::pubsub::publish::Publication;
+use crate::engine::pubsub::settings::settings;
 use crate::engine::session::SessionId;
 use crate::xmpp::{Condition, StanzaError, ns};
 
@@ -48,11 +48,6 @@ fn publish(
     ]);
     engine.ensure_node(&owner, ns::DISPLAYED, private)?;
     let by = engine.in_the_name_of(&owner);
-    let publication = Publication {
-        node: ns::DISPLAYED,
-        id: Some(chat.to_owned()),
-        xml,
-        options: None,
-    };
+    let publication = Publication::new(ns::DISPLAYED, Some(chat.to_owned()), xml);
     engine.publish(&owner, &by, publication).map(drop)
 }

@@ -143,8 +143,9 @@ fn published(engine: &mut Engine, owner: &Owner, change: &Change<'_>) {
             return Ok(());
         };
         let old = kept(engine, owner, DocumentKind::Vcard)?;
+        let rest = kept(engine, owner, DocumentKind::Vcard4)?;
         let new = convert::from_vcard4(&vcard4.root(), old.as_ref().map(|old| old.root()));
-        if old.as_ref().map(|old| old.text()) == Some(&*new.vcard) {
+        if is_same(&new, old.as_ref(), rest.as_ref()) {
             return Ok(());
         }
         engine.keep_vcard(owner, new.vcard, Some(new.rest))
@@ -163,6 +164,18 @@ fn changed(engine: &mut Engine, owner: &Owner, documents: &[Document]) {
     }
 }
 
+/// Whether a vCard and what vCard4 has beside it are what is kept.
+fn is_same(
+    new: &convert::Converted,
+    vcard: Option<&xml::Document>,
+    rest: Option<&xml::Document>,
+) -> bool {
+    let text = |document: Option<&xml::Document>| {
+        document.map_or_else(String::new, |document| document.text().to_owned())
+    };
+    new.vcard == text(vcard) && new.rest == text(rest)
+}
+
 fn wanted(engine: &mut Engine, owner: &Owner, node: &str) {
     if node == ns::VCARD4_NODE {
         follow(engine, owner);
@@ -173,7 +186,21 @@ fn follow(engine: &mut Engine, owner: &Owner) {
     let publish = |engine: &mut Engine| -> Result<(), StanzaError> {
         let vcard = kept(engine, owner, DocumentKind::Vcard)?;
         let rest = kept(engine, owner, DocumentKind::Vcard4)?;
-        if vcard.is_none() && rest.is_none() && engine.node_of(owner, ns::VCARD4_NODE)?.is_none() {
+        let node = engine.node_of(owner, ns::VCARD4_NODE)?;
+        let node = node.map(|node| node.stored.clone());
+        if vcard.is_none() && rest.is_none() && node.is_none() {
+            return Ok(());
+        }
+        // What was published there and became the vCard is not published again in other words.
+        if let Some(node) = node
+            && let Some(item) = engine.store.last_item(owner.id, &node)?
+            && let Ok(item) = xml::Document::parse(item.xml)
+            && is_same(
+                &convert::from_vcard4(&item.root(), vcard.as_ref().map(|vcard| vcard.root())),
+                vcard.as_ref(),
+                rest.as_ref(),
+            )
+        {
             return Ok(());
         }
         let xml = convert::to_vcard4(
@@ -181,13 +208,7 @@ fn follow(engine: &mut Engine, owner: &Owner) {
             rest.as_ref().map(|rest| rest.root()),
         );
         let by = engine.in_the_name_of(owner);
-        let publication = Publication {
-            node: ns::VCARD4_NODE,
-            // XEP-0292 §4.
-            id: Some("current".to_owned()),
-            xml,
-            options: None,
-        };
+        let publication = Publication::new(ns::VCARD4_NODE, Some("current".to_owned()), xml);
         engine.quietly(|engine| engine.publish(owner, &by, publication).map(drop))
     };
     if let Err(error) = publish(engine) {

@@ -1,5 +1,6 @@
 //! Rows 18, 19 and 29: who hears of what, and what goes round in a circle.
 
+use crate::host::Host;
 use crate::stage::*;
 use snug::engine::disco::{Identity, Info, verification};
 
@@ -73,7 +74,7 @@ fn hole_18_capabilities_are_not_poisoned() {
 #[test]
 fn hole_19_events_are_for_who_may_see() {
     let (mut host, anna, ben) = anna_and_ben();
-    let wish = info(&["urn:n"]);
+    let wish = info(&["urn:n", "urn:whitelist", "urn:roster"]);
     let ver = verification("sha-1", &wish.text()).expect("SHA-1");
     let asked = question(&host.ask(ben, &presence(&ver))).expect("a question");
     host.send(
@@ -84,36 +85,124 @@ fn hole_19_events_are_for_who_may_see() {
         ),
     );
     assert!(host.ask(anna, PUBLISH).contains("type='result'"));
-    let subscribe = "<iq type='set' id='s' to='WHO'><pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe node='urn:n' jid='ben@chat.test'/></pubsub></iq>";
-    let retrieve = "<iq type='get' id='s' to='WHO'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:n'/></pubsub></iq>";
-    for ask in [
-        subscribe,
-        retrieve,
-        "<presence to='WHO'/>",
-        "<presence type='probe' to='WHO'/>",
-        "<presence type='subscribe' to='WHO'/>",
-    ] {
-        let of = |who: &str| ask.replace("WHO", who);
-        let there = host
-            .ask(ben, &of("anna@chat.test"))
-            .replace("anna@", "WHO@");
-        let nobody = host
-            .ask(ben, &of("nobody@chat.test"))
-            .replace("nobody@", "WHO@");
-        // A request for a subscription is pushed to the own roster, with an id of its own.
-        let short = |text: &str| text.split(" id='").next().unwrap_or_default().to_owned();
-        assert_eq!(short(&there), short(&nobody), "{ask}");
+    // Also a node that is for nobody, and one that is for a group.
+    for model in ["whitelist", "roster"] {
+        let create = format!(
+            "<iq type='set' id='c'><pubsub xmlns='http://jabber.org/protocol/pubsub'><create node='urn:{model}'/><configure>\
+             <x xmlns='jabber:x:data' type='submit'><field var='pubsub#access_model'><value>{model}</value></field></x></configure></pubsub></iq>"
+        );
+        assert!(host.ask(anna, &create).contains("type='result'"));
+    }
+    let mut asked = vec![
+        "<presence to='WHO'/>".to_owned(),
+        "<presence type='probe' to='WHO'/>".to_owned(),
+        "<presence type='subscribe' to='WHO'/>".to_owned(),
+    ];
+    for node in ["urn:n", "urn:whitelist", "urn:roster", "urn:never"] {
+        for (space, what) in REQUESTS {
+            let what = what.replace("NODE", node);
+            for kind in ["get", "set"] {
+                asked.push(format!(
+                    "<iq type='{kind}' id='s' to='WHO'><pubsub xmlns='http://jabber.org/protocol/{space}'>{what}</pubsub></iq>"
+                ));
+            }
+        }
+        for disco in ["info", "items"] {
+            asked.push(format!(
+                "<iq type='get' id='s' to='WHO'><query xmlns='http://jabber.org/protocol/disco#{disco}' node='{node}'/></iq>"
+            ));
+        }
+    }
+    for ask in asked {
+        let answer = |host: &mut Host, who: &str| {
+            let text = host.ask(ben, &ask.replace("WHO", &format!("{who}@chat.test")));
+            without_ids(&text).replace(&format!("{who}@"), "WHO@")
+        };
+        let there = answer(&mut host, "anna");
+        let nobody = answer(&mut host, "nobody");
+        assert!(
+            !ask.starts_with("<iq") || there.contains("<service-unavailable "),
+            "{there}"
+        );
+        assert_eq!(there, nobody, "{ask}");
     }
     host.sent(ben);
     assert!(host.ask(anna, PUBLISH).contains("type='result'"));
     assert_eq!(host.sent(ben), "");
+
+    // One who may see her hears it, until she blocks him: then neither what comes nor what was, also with a client that comes.
+    host.send(anna, "<presence type='subscribed' to='ben@chat.test'/>");
+    assert!(host.sent(ben).contains("<event "));
+    assert!(host.ask(anna, PUBLISH).contains("type='result'"));
+    assert!(host.sent(ben).contains("<event "));
+    // Of what is not for him he hears nothing, though he wants to.
+    for node in ["urn:whitelist", "urn:roster"] {
+        let publish = PUBLISH.replace("urn:n'><item", &format!("{node}'><item"));
+        assert!(host.ask(anna, &publish).contains("type='result'"));
+        assert_eq!(host.sent(ben), "");
+    }
+    host.send(
+        anna,
+        "<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='ben@chat.test'/></block></iq>",
+    );
+    host.sent(ben);
+    assert!(host.ask(anna, PUBLISH).contains("type='result'"));
+    assert_eq!(host.sent(ben), "");
+    let second = host.log_in("ben", "second");
+    let seen = host.ask(second, &presence(&ver));
+    assert!(!seen.contains("<event "), "{seen}");
+    // And while she is away, when it is the store or what is kept in memory that is asked.
+    host.drop_connection(anna);
+    for resource in ["third", "fourth"] {
+        let another = host.log_in("ben", resource);
+        let seen = host.ask(another, &presence(&ver));
+        assert!(!seen.contains("<event "), "{seen}");
+    }
+}
+
+/// What can be asked of a node: the end of the namespace and the element.
+const REQUESTS: [(&str, &str); 16] = [
+    ("pubsub", "<subscribe node='NODE' jid='ben@chat.test'/>"),
+    ("pubsub", "<unsubscribe node='NODE' jid='ben@chat.test'/>"),
+    ("pubsub", "<items node='NODE'/>"),
+    ("pubsub", "<options node='NODE' jid='ben@chat.test'/>"),
+    ("pubsub", "<default node='NODE'/>"),
+    ("pubsub", "<subscriptions node='NODE'/>"),
+    ("pubsub", "<affiliations/>"),
+    (
+        "pubsub",
+        "<publish node='NODE'><item><n xmlns='urn:n'/></item></publish>",
+    ),
+    ("pubsub", "<retract node='NODE'><item id='i'/></retract>"),
+    ("pubsub", "<create node='NODE'/>"),
+    ("pubsub#owner", "<configure node='NODE'/>"),
+    ("pubsub#owner", "<default/>"),
+    ("pubsub#owner", "<delete node='NODE'/>"),
+    ("pubsub#owner", "<purge node='NODE'/>"),
+    ("pubsub#owner", "<subscriptions node='NODE'/>"),
+    ("pubsub#owner", "<affiliations node='NODE'/>"),
+];
+
+/// A text without the ids that the server makes.
+fn without_ids(text: &str) -> String {
+    let mut parts = text.split(" id='");
+    let mut short = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        short.push_str(part.split_once('\'').map_or(part, |(_, rest)| rest));
+    }
+    short
 }
 
 /// ejabberd CVE-2011-4320 and its like: answers to events, events about answers, two places that convert each other.
 #[test]
 fn hole_29_events_do_not_go_round() {
     let (mut host, anna, _) = anna_and_ben();
-    let wish = info(&["urn:n", "urn:xmpp:avatar:metadata", "urn:xmpp:bookmarks:1"]);
+    let wish = info(&[
+        "urn:n",
+        "urn:xmpp:avatar:metadata",
+        "urn:xmpp:bookmarks:1",
+        "urn:xmpp:vcard4",
+    ]);
     let ver = verification("sha-1", &wish.text()).expect("SHA-1");
     let asked = question(&host.ask(anna, &presence(&ver))).expect("a question");
     host.send(
@@ -152,6 +241,13 @@ fn hole_29_events_do_not_go_round() {
     assert_eq!(host.ask(anna, vcard).matches("<event ").count(), 1);
     assert_eq!(host.ask(anna, vcard).matches("<event ").count(), 0);
     let bookmarks = "<iq type='set' id='b'><query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'><conference jid='a@b'/><conference jid='c@d'/></storage></query></iq>";
-    assert_eq!(host.ask(anna, bookmarks).matches("<event ").count(), 2);
+    // Two are new, and the lobby, which every account begins with, is gone.
+    assert_eq!(host.ask(anna, bookmarks).matches("<event ").count(), 3);
     assert_eq!(host.ask(anna, bookmarks).matches("<event ").count(), 0);
+    // The same of a vCard and its node, and of a vCard4 that comes in other words than the server's.
+    let vcard4 = "<iq type='set' id='w'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:vcard4'><item id='mine'>\
+        <vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'><gender><sex><text>F</text></sex></gender><fn><text>A</text></fn></vcard></item></publish></pubsub></iq>";
+    assert_eq!(host.ask(anna, vcard4).matches("<event ").count(), 1);
+    let item = "<iq type='get' id='x'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:vcard4'/></pubsub></iq>";
+    assert!(host.ask(anna, item).contains("<item id='mine'>"));
 }

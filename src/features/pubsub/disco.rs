@@ -1,5 +1,6 @@
 //! XEP-0060 §5.2 to §5.5: what nodes there are, what they are, and what is published there; for who may read them (XEP-0163 §6.2).
 
+use super::pending;
 use crate::engine::Engine;
 use crate::engine::disco::{Identity, Info, Item, Node};
 use crate::engine::feature::Iq;
@@ -27,14 +28,14 @@ pub fn nodes(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Vec<Item>, StanzaEr
 
 /// §5.3, §5.4, §5.5: one node. One that the asker may not have is not there.
 pub fn node(engine: &mut Engine, iq: &Iq<'_, '_>, name: &str) -> Option<Result<Node, StanzaError>> {
-    found(engine, iq, name).transpose()
+    pending::disco(engine, iq, name).or_else(|| found(engine, iq, name).transpose())
 }
 
 fn found(engine: &mut Engine, iq: &Iq<'_, '_>, name: &str) -> Result<Option<Node>, StanzaError> {
     let Some((owner, who)) = asked(engine, iq)? else {
         return Ok(None);
     };
-    let node = engine.node_of(&owner, name)?;
+    let node = engine.node_to_read(&owner, name)?;
     let Some(node) = node.filter(|node| node.may_subscribe(&who).is_ok()) else {
         return Ok(None);
     };

@@ -3,8 +3,9 @@
 use super::Request;
 use crate::engine::Engine;
 use crate::engine::feature::Answer;
-use crate::engine::pubsub::config::{Config, Settings, changed};
+use crate::engine::pubsub::config::Config;
 use crate::engine::pubsub::error::refused;
+use crate::engine::pubsub::settings::{Settings, changed};
 use crate::xml::{Element, written};
 use crate::xmpp::{Condition, Form, FormType, StanzaError, ns};
 

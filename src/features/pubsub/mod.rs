@@ -4,13 +4,15 @@
 //! strangers may have: open, by authorisation, or because they stand in its list (HOLES 19). XEP-0060 would have them told that they lack a presence
 //! subscription, which tells them that there is somebody.
 //!
-//! Left out: subscriptions with options and ids, several items in one request, collections, expiry, the implicit subscription of who only
-//! sends directed presence (XEP-0060 §9.1.3), and the address of the publishing resource in events (XEP-0163 §4.3.1).
+//! Left out, and refused as XEP-0060 says: options of subscriptions and several of one address (§6.3, §6.1.6: a client says with `+notify` what it
+//! wants to hear of), several items in one request (§7.1.1), collections (XEP-0248). Not done: redirection of who looks for a node that was deleted
+//! (§6.1.3.11), and the address of the publishing resource in events (XEP-0163 §4.3.1), which no client looks at.
 
 mod authorize;
 mod disco;
 mod manage;
 mod owner;
+mod pending;
 mod publish;
 mod retrieve;
 mod subscribe;
@@ -23,6 +25,7 @@ use crate::engine::pubsub::config::AccessModel;
 use crate::engine::pubsub::error::{nodeid_required, unsupported};
 use crate::engine::pubsub::{Node, Owner};
 use crate::engine::session::SessionId;
+use crate::store::RosterItem;
 use crate::xml::Element;
 use crate::xmpp::{BareJid, Condition, Jid, StanzaError, ns};
 
@@ -30,7 +33,7 @@ use crate::xmpp::{BareJid, Condition, Jid, StanzaError, ns};
 pub const PUBSUB: Feature = Feature {
     spec: "XEP-0060",
     title: "Publish-Subscribe",
-    leaves_out: "services, subscription options and ids, several items in one request",
+    leaves_out: "services, subscription options and ids, several items in one request, collections",
     account_features: &[
         ns::PUBSUB,
         "http://jabber.org/protocol/pubsub#access-authorize",
@@ -47,6 +50,7 @@ pub const PUBSUB: Feature = Feature {
         "http://jabber.org/protocol/pubsub#delete-items",
         "http://jabber.org/protocol/pubsub#delete-nodes",
         "http://jabber.org/protocol/pubsub#filtered-notifications",
+        "http://jabber.org/protocol/pubsub#get-pending",
         "http://jabber.org/protocol/pubsub#instant-nodes",
         "http://jabber.org/protocol/pubsub#item-ids",
         "http://jabber.org/protocol/pubsub#last-published",
@@ -54,11 +58,17 @@ pub const PUBSUB: Feature = Feature {
         "http://jabber.org/protocol/pubsub#member-affiliation",
         "http://jabber.org/protocol/pubsub#meta-data",
         "http://jabber.org/protocol/pubsub#modify-affiliations",
+        "http://jabber.org/protocol/pubsub#multi-items",
         "http://jabber.org/protocol/pubsub#outcast-affiliation",
         "http://jabber.org/protocol/pubsub#persistent-items",
+        "http://jabber.org/protocol/pubsub#presence-notifications",
+        "http://jabber.org/protocol/pubsub#presence-subscribe",
         "http://jabber.org/protocol/pubsub#publish",
+        "http://jabber.org/protocol/pubsub#publish-node-full",
+        "http://jabber.org/protocol/pubsub#publish-only-affiliation",
         "http://jabber.org/protocol/pubsub#publish-options",
         "http://jabber.org/protocol/pubsub#publisher-affiliation",
+        "http://jabber.org/protocol/pubsub#pubsub-on-a-jid",
         "http://jabber.org/protocol/pubsub#purge-nodes",
         "http://jabber.org/protocol/pubsub#retract-items",
         "http://jabber.org/protocol/pubsub#retrieve-affiliations",
@@ -67,6 +77,8 @@ pub const PUBSUB: Feature = Feature {
         "http://jabber.org/protocol/pubsub#retrieve-subscriptions",
         "http://jabber.org/protocol/pubsub#rsm",
         "http://jabber.org/protocol/pubsub#subscribe",
+        "http://jabber.org/protocol/pubsub#subscription-notifications",
+        ns::COMMANDS,
     ],
     iq: &[
         IqRoute {
@@ -83,6 +95,14 @@ pub const PUBSUB: Feature = Feature {
             takes: Takes::Both,
             handle: |engine, iq| request(engine, iq, ns::PUBSUB_OWNER),
         },
+        // §8.7: of one's own account; nobody else learns whether there is one.
+        IqRoute {
+            ns: ns::COMMANDS,
+            name: "command",
+            at: At::OwnAccount,
+            takes: Takes::Set,
+            handle: pending::command,
+        },
     ],
     account_node: Some(disco::node),
     account_items: Some(disco::nodes),
@@ -94,12 +114,13 @@ pub const PUBSUB: Feature = Feature {
 pub const PEP: Feature = Feature {
     spec: "XEP-0163",
     title: "Personal Eventing Protocol",
-    leaves_out: "who only sends directed presence (XEP-0060 §9.1.3), the publishing resource in events",
+    leaves_out: "the publishing resource in events (§4.3.1)",
     account_identities: &[("pubsub", "pep")],
     available: Some(|engine, session| engine.send_last_items(session, None)),
     capabilities_known: Some(more_is_wanted),
     presence_shown: Some(shown),
     contact_changed: Some(changed),
+    directed: Some(directed),
     tick: Some(Engine::pay_all_owed),
     ended: Some(Engine::forget_owed),
     ..Feature::NONE
@@ -255,6 +276,13 @@ fn more_is_wanted(engine: &mut Engine, session: SessionId, before: Option<&Capab
     engine.send_last_items(session, before);
 }
 
+/// XEP-0060 §9.1.3.
+fn directed(engine: &mut Engine, session: SessionId, to: &Jid<'_>) {
+    if to.is_bare() {
+        engine.send_last_items_to_sharer(session, &to.to_bare());
+    }
+}
+
 /// XEP-0163 §4.3.4, §7.1.
 fn shown(engine: &mut Engine, name: &str, contact: &BareJid, sees: bool) {
     if sees {
@@ -263,8 +291,8 @@ fn shown(engine: &mut Engine, name: &str, contact: &BareJid, sees: bool) {
 }
 
 /// XEP-0163 §7.1.
-fn changed(engine: &mut Engine, name: &str, contact: &BareJid) {
-    if let Err(error) = engine.recheck_contact(name, contact) {
+fn changed(engine: &mut Engine, name: &str, before: &RosterItem, now: &RosterItem) {
+    if let Err(error) = engine.recheck_contact(name, before, now) {
         log::error!("who may read the nodes of {name:?} could not be looked at: {error}");
     }
 }

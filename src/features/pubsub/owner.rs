@@ -4,7 +4,6 @@ use super::Request;
 use crate::engine::Engine;
 use crate::engine::feature::Answer;
 use crate::engine::pubsub::config::{AFFILIATIONS, name_of};
-use crate::engine::pubsub::error::unsupported;
 use crate::engine::pubsub::people::{State, write_subscription};
 use crate::store::NodeAffiliation;
 use crate::xml::written;
@@ -44,19 +43,40 @@ pub fn subscriptions(
             .into_owned();
         // §8.8.2.1: what is not said does not change.
         if let Some(state) = child.attr("subscription") {
-            let state = State::named(&state).ok_or(Condition::NotAcceptable)?;
-            wanted.push((jid, state));
+            wanted.push((jid, State::named(&state)));
         }
     }
+    let mut undone = Vec::new();
     for (jid, state) in wanted {
         let node = engine.node_of(&request.owner, &name)?;
-        if node.is_some_and(|node| node.subscription(&jid) == state) {
+        let before = node.map_or(State::None, |node| node.subscription(&jid));
+        if state == Some(before) {
             continue;
         }
-        engine.set_subscription(&request.owner, &name, &jid, state)?;
-        engine.tell_subscription(&request.owner, &name, &jid, state);
+        let done = match state {
+            Some(state) => engine.set_subscription(&request.owner, &name, &jid, state),
+            None => Err(Condition::NotAcceptable.into()),
+        };
+        match (done, state) {
+            (Ok(()), Some(state)) => {
+                engine.tell_subscription(&request.owner, &name, &jid, state);
+            }
+            _ => undone.push((jid, before)),
+        }
     }
-    Ok(Answer::Empty)
+    if undone.is_empty() {
+        return Ok(Answer::Empty);
+    }
+    // §8.8.2.4: what was not done, as it is.
+    let undone = written(|out| {
+        out.start("pubsub").attr("xmlns", ns::PUBSUB_OWNER);
+        out.start("subscriptions").attr("node", &name);
+        for (jid, state) in &undone {
+            write_subscription(out, None, jid.as_str(), *state);
+        }
+        out.end().end();
+    });
+    Ok(Answer::Partly(undone, Condition::NotAcceptable.into()))
 }
 
 /// §8.9.
@@ -74,22 +94,13 @@ pub fn affiliations(engine: &mut Engine, request: &Request<'_, '_>) -> Result<An
                 .map(|person| (person.jid.clone(), person.affiliation))
                 .filter(|(_, affiliation)| *affiliation != NodeAffiliation::None),
         );
-        return Ok(Answer::Payload(written(|out| {
-            out.start("pubsub").attr("xmlns", ns::PUBSUB_OWNER);
-            out.start("affiliations").attr("node", &name);
-            for (jid, affiliation) in &all {
-                out.start("affiliation")
-                    .attr("jid", jid)
-                    .attr("affiliation", name_of(*affiliation))
-                    .end();
-            }
-            out.end().end();
-        })));
+        return Ok(Answer::Payload(listed(&name, &all)));
     }
-    let mut wanted: Vec<(String, NodeAffiliation)> = Vec::new();
+    let mut wanted: Vec<(String, Option<NodeAffiliation>)> = Vec::new();
     for child in request.what.children() {
         let jid = child.attr("jid").ok_or(Condition::BadRequest)?;
         let jid = Jid::parse(&jid).map_err(|_| Condition::BadRequest)?;
+        // §8.9.2.1: what is not said does not change.
         let Some(affiliation) = child.attr("affiliation") else {
             continue;
         };
@@ -98,23 +109,47 @@ pub fn affiliations(engine: &mut Engine, request: &Request<'_, '_>) -> Result<An
             return Err(Condition::BadRequest.into());
         }
         let found = AFFILIATIONS.iter().find(|(_, name)| *name == affiliation);
-        match found {
-            Some((found, _)) => wanted.push((jid.bare().to_owned(), *found)),
-            None if affiliation == "publish-only" => {
-                return Err(unsupported("publish-only-affiliation"));
-            }
-            None => return Err(Condition::BadRequest.into()),
+        wanted.push((jid.bare().to_owned(), found.map(|(found, _)| *found)));
+    }
+    let mut undone = Vec::new();
+    for (jid, affiliation) in wanted {
+        let node = engine.node_of(&request.owner, &name)?;
+        let before = match node.and_then(|node| node.person(&jid)) {
+            _ if jid == owner => NodeAffiliation::Owner,
+            Some(person) => person.affiliation,
+            None => NodeAffiliation::None,
+        };
+        let done = match affiliation {
+            Some(affiliation) if affiliation == before => Ok(()),
+            // The account stays the owner, and the only one (XEP-0163 §2.2).
+            Some(NodeAffiliation::Owner) | None => Err(Condition::NotAcceptable.into()),
+            Some(_) if before == NodeAffiliation::Owner => Err(Condition::NotAcceptable.into()),
+            Some(affiliation) => engine.set_affiliation(&request.owner, &name, &jid, affiliation),
+        };
+        if done.is_err() {
+            undone.push((jid, before));
         }
     }
-    // §8.9.2.4: the account stays the owner, and the only one (XEP-0163 §2.2).
-    let changes_owner = wanted
-        .iter()
-        .any(|(jid, affiliation)| (jid == owner) != (*affiliation == NodeAffiliation::Owner));
-    if changes_owner {
-        return Err(Condition::NotAcceptable.into());
+    match undone.is_empty() {
+        true => Ok(Answer::Empty),
+        // §8.9.2.4: what was not done, as it is.
+        false => Ok(Answer::Partly(
+            listed(&name, &undone),
+            Condition::NotAcceptable.into(),
+        )),
     }
-    for (jid, affiliation) in wanted.iter().filter(|(jid, _)| jid != owner) {
-        engine.set_affiliation(&request.owner, &name, jid, *affiliation)?;
-    }
-    Ok(Answer::Empty)
+}
+
+fn listed(node: &str, all: &[(String, NodeAffiliation)]) -> String {
+    written(|out| {
+        out.start("pubsub").attr("xmlns", ns::PUBSUB_OWNER);
+        out.start("affiliations").attr("node", node);
+        for (jid, affiliation) in all {
+            out.start("affiliation")
+                .attr("jid", jid)
+                .attr("affiliation", name_of(*affiliation))
+                .end();
+        }
+        out.end().end();
+    })
 }

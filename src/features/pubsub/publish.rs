@@ -4,8 +4,8 @@ use super::Request;
 use crate::engine::Engine;
 use crate::engine::feature::Answer;
 use crate::engine::pubsub::error::refused;
-use crate::engine::pubsub::publish::Publication;
-use crate::xml::written;
+use crate::engine::pubsub::publish::{Publication, Wanted};
+use crate::xml::{Element, written};
 use crate::xmpp::{Condition, Form, FormType, StanzaError, ns};
 
 /// §7.1.
@@ -16,25 +16,14 @@ pub fn publish(engine: &mut Engine, request: &Request<'_, '_>) -> Result<Answer,
         .what
         .children()
         .filter(|child| child.is(ns::PUBSUB, "item"));
-    // §7.1.3.7; §12.11: of several, none is published.
-    let item = match (items.next(), items.next()) {
-        (None, _) => return Err(refused(Condition::BadRequest, "item-required")),
-        (Some(_), Some(_)) => return Err(refused(Condition::NotAllowed, "max-items-exceeded")),
-        (Some(item), None) => item,
-    };
-    let mut payloads = item.children();
-    let payload = payloads.next();
-    // §7.1.3.6.
-    if payloads.next().is_some() {
-        return Err(refused(Condition::BadRequest, "invalid-payload"));
+    let item = items.next();
+    // §7.1.1: not more than one since version 1.13; of several, none is published (§12.11).
+    if items.next().is_some() {
+        return Err(refused(Condition::NotAllowed, "max-items-exceeded"));
     }
     let publication = Publication {
         node: &node,
-        id: item
-            .attr("id")
-            .filter(|id| !id.is_empty())
-            .map(|id| id.into_owned()),
-        xml: payload.map_or_else(String::new, |payload| payload.standalone()),
+        item: item.map(|item| wanted(&item)).transpose()?,
         options: options(request)?,
     };
     let id = engine.publish(&request.owner, &request.who, publication)?;
@@ -42,9 +31,25 @@ pub fn publish(engine: &mut Engine, request: &Request<'_, '_>) -> Result<Answer,
     Ok(Answer::Payload(written(|out| {
         out.start("pubsub").attr("xmlns", ns::PUBSUB);
         out.start("publish").attr("node", &node);
-        out.start("item").attr("id", &id).end();
+        if let Some(id) = &id {
+            out.start("item").attr("id", id).end();
+        }
         out.end().end();
     })))
+}
+
+fn wanted(item: &Element<'_>) -> Result<Wanted, StanzaError> {
+    let mut payloads = item.children();
+    let payload = payloads.next();
+    // §7.1.3.6.
+    if payloads.next().is_some() {
+        return Err(refused(Condition::BadRequest, "invalid-payload"));
+    }
+    let id = item.attr("id").filter(|id| !id.is_empty());
+    Ok(Wanted {
+        id: id.map(|id| id.into_owned()),
+        xml: payload.map_or_else(String::new, |payload| payload.standalone()),
+    })
 }
 
 /// §7.1.5.
@@ -77,12 +82,7 @@ pub fn retract(engine: &mut Engine, request: &Request<'_, '_>) -> Result<Answer,
         [id] => id,
         _ => return Err(refused(Condition::NotAllowed, "max-items-exceeded")),
     };
-    let found = engine.node_of(&request.owner, &node)?;
-    let found = found.ok_or(Condition::ItemNotFound)?;
-    if !found.may_publish(&request.who) {
-        return Err(Condition::Forbidden.into());
-    }
     let notify = matches!(request.what.attr("notify").as_deref(), Some("true" | "1"));
-    engine.retract(&request.owner, &node, id, notify)?;
+    engine.retract(&request.owner, &request.who, &node, id, notify)?;
     Ok(Answer::Empty)
 }

@@ -3,7 +3,6 @@
 use super::{Request, wanted_node};
 use crate::engine::Engine;
 use crate::engine::feature::Answer;
-use crate::engine::pubsub::event::write_item;
 use crate::engine::pubsub::{Node, Owner};
 use crate::limits;
 use crate::store::{NodeItem, Store, StoreError};
@@ -39,8 +38,8 @@ pub fn items(engine: &mut Engine, request: &Request<'_, '_>) -> Result<Answer, S
         .filter(|child| child.is(ns::PUBSUB, "item"))
         .filter_map(|item| item.attr("id").map(|id| id.into_owned()))
         .collect();
-    // Read again, for `engine.store` is asked beside it.
-    let node = wanted_node(engine, owner, &name)?.clone();
+    let node = engine.node_to_read(owner, &name)?;
+    let node = node.ok_or(Condition::ItemNotFound)?.clone();
     let store = &engine.store;
     let found = match (&page, newest) {
         _ if !ids.is_empty() => by_ids(store, owner, &node, &ids)?,
@@ -64,7 +63,7 @@ pub fn items(engine: &mut Engine, request: &Request<'_, '_>) -> Result<Answer, S
         out.start("pubsub").attr("xmlns", ns::PUBSUB);
         out.start("items").attr("node", &name);
         for item in &found.items {
-            write_item(out, owner, item, true);
+            node.write_item(out, owner, item, true);
         }
         out.end();
         if let Some(page) = &told {

@@ -66,7 +66,8 @@ pub fn to_vcard4(vcard: Option<Element<'_>>, rest: Option<Element<'_>>) -> Strin
     })
 }
 
-/// A vCard4 as vcard-temp. Of the vcard-temp that was there before stays what vCard4 has no word for.
+/// A vCard4 as vcard-temp. Of the vcard-temp that was there before stays what vCard4 has no word for, and the picture where there is none in the vCard4:
+/// clients that keep theirs at the nodes of XEP-0084 leave it out, and do not mean that it shall go.
 pub fn from_vcard4(vcard4: &Element<'_>, old: Option<Element<'_>>) -> Converted {
     let mut rest = Vec::new();
     let vcard = written(|out| {
@@ -82,9 +83,10 @@ pub fn from_vcard4(vcard4: &Element<'_>, old: Option<Element<'_>>) -> Converted 
                 rest.push(child);
             }
         }
+        let has_picture = vcard4.child(VCARD4, "photo").is_some();
         for child in old.iter().flat_map(Element::children) {
             let known = KNOWN.iter().chain(&NOTES).any(|name| child.is(VCARD, name));
-            if !known {
+            if !known || (child.is(VCARD, "PHOTO") && !has_picture) {
                 out.raw(&child.standalone());
             }
         }
