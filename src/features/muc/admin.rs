@@ -48,11 +48,16 @@ pub fn take(
     let [item] = items[..] else {
         return Err(Condition::BadRequest.into());
     };
-    list(room, own, item)
+    list(engine, room, own, item)
 }
 
 /// A list: of occupants by role (§8.5, §9.8), of people by affiliation (§9.2, §9.5, §10.5, §10.8).
-fn list(room: &Room, own: Standing, item: Element<'_>) -> Result<Answer, StanzaError> {
+fn list(
+    engine: &Engine,
+    room: &Room,
+    own: Standing,
+    item: Element<'_>,
+) -> Result<Answer, StanzaError> {
     let (role, affiliation) = (item.attr("role"), item.attr("affiliation"));
     let payload = match (role, affiliation) {
         (Some(role), None) => {
@@ -79,10 +84,10 @@ fn list(room: &Room, own: Standing, item: Element<'_>) -> Result<Answer, StanzaE
             let wanted = affiliation_named(&affiliation).filter(|one| *one != Affiliation::None);
             let wanted = wanted.ok_or(Condition::BadRequest)?;
             check_list(room, own, wanted)?;
+            let those = room.listed(engine, wanted)?;
             written(|out| {
                 out.start("query").attr("xmlns", ns::MUC_ADMIN);
-                let those = room.people.values();
-                for one in those.filter(|one| one.affiliation == wanted) {
+                for one in &those {
                     out.start("item")
                         .attr("affiliation", affiliation_name(wanted))
                         .attr("jid", &one.jid)
@@ -143,7 +148,19 @@ fn change(
 ) -> Result<Answer, StanzaError> {
     let mut wishes = Vec::new();
     for item in items {
-        wishes.push(wish(engine, room, asks, own, *item)?);
+        match wish(engine, room, asks, own, *item) {
+            Ok(wish) => wishes.push(wish),
+            // §8.4, §9.7: with the item that it is about.
+            Err(error) if error.condition == Condition::NotAllowed => {
+                let part = written(|out| {
+                    out.start("query").attr("xmlns", ns::MUC_ADMIN);
+                    out.raw(&item.standalone()).end();
+                });
+                engine.refuse_with(asks.session, asks.stanza, &part, &error);
+                return Ok(Answer::Later);
+            }
+            Err(error) => return Err(error),
+        }
     }
     let mut kicks = Vec::new();
     let mut turns = Vec::new();
@@ -163,6 +180,7 @@ fn change(
             Wish::Affiliation(change) => changes.push(change),
         }
     }
+    affiliation::check_together(room, &changes)?;
     // §10.4: the last owner stays one.
     if !affiliation::leaves_an_owner(room, &changes) {
         return Err(Condition::Conflict.into());
@@ -189,6 +207,7 @@ fn change(
     for (nick, role, reason) in turns {
         if let Some(place) = room.called(&nick) {
             affiliation::set_role(engine, room, place, role, reason.as_deref());
+            room.remember_voice(engine, place);
             affiliation::tell_standing(engine, room, place, by, reason.as_deref());
         }
     }

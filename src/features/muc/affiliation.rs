@@ -3,15 +3,16 @@
 
 use super::invite;
 use super::message;
-use super::occupant::Occupant;
+use super::occupant::{self, Occupant};
 use super::presence::{self, Told};
 use super::roles::{Right, Role, affiliation_name, has};
 use super::room::Room;
 use super::versions;
 use crate::engine::Engine;
-use crate::store::{Affiliated, Affiliation};
+use crate::limits;
+use crate::store::{Affiliated, Affiliation, Noted};
 use crate::xml::written;
-use crate::xmpp::{Jid, StanzaError, ns};
+use crate::xmpp::{Condition, Jid, StanzaError, ns};
 
 /// One wish.
 pub struct Change {
@@ -49,6 +50,8 @@ pub struct News {
     absent: Vec<(String, Affiliation)>,
     invited: Vec<String>,
     version: Option<String>,
+    /// Whether those concerned are no more.
+    gone: bool,
 }
 
 /// Writes changes into the lists, and removes who may not stay: those hear it at once (§9.1). The rest is told by [`tell`].
@@ -86,6 +89,11 @@ pub fn apply(
         if was == change.to {
             continue;
         }
+        // What somebody asked for as who they were, or what they were as that, is over.
+        room.strike(engine, &change.jid, |what| match what {
+            Noted::Asks(_) | Noted::Voice(_) => true,
+            Noted::Invited(_) => change.to == Affiliation::Outcast,
+        })?;
         note(engine, room, &change, was, by, &mut news)?;
     }
     Ok(news)
@@ -195,15 +203,20 @@ pub fn tell(engine: &mut Engine, room: &mut Room, news: News, by: By<'_>) {
         }
     }
     for (jid, affiliation) in &news.absent {
-        tell_absent(engine, room, jid, *affiliation, (&since, &until));
+        tell_of_absent(engine, room, jid, *affiliation, (&since, &until));
+        if !news.gone {
+            tell_absent(engine, room, jid, *affiliation);
+        }
     }
     for jid in &news.invited {
-        invite::send(engine, room, by.jid, jid, None, None);
+        if let Ok(jid) = Jid::parse(jid) {
+            invite::send(engine, room, by.jid, &jid, None, None);
+        }
     }
 }
 
-/// §10.3, §10.6, XEP-0463 §4.4: an affiliation of somebody who is not here; and §17.5: the one concerned hears of it, too.
-fn tell_absent(
+/// §10.3, §10.6, XEP-0463 §5.2.2: an affiliation of somebody who is not here.
+fn tell_of_absent(
     engine: &mut Engine,
     room: &Room,
     jid: &str,
@@ -218,6 +231,10 @@ fn tell_absent(
     });
     let open = room.record.config.non_anonymous;
     message::announce_text(engine, room, &text, |role| open || role == Role::Moderator);
+}
+
+/// §18.1: the one concerned hears of it, too.
+fn tell_absent(engine: &mut Engine, room: &Room, jid: &str, affiliation: Affiliation) {
     let parsed = Jid::parse(jid);
     let Some(name) = parsed.as_ref().ok().and_then(Jid::local) else {
         return;
@@ -230,7 +247,7 @@ fn tell_absent(
         out.start("status").attr("code", "101").end();
         out.end();
     });
-    if let Err(error) = engine.tell_account_from(&room.jid, name, &inner, false) {
+    if let Err(error) = engine.tell_account_from(&room.jid, (name, None), &inner, false) {
         log::error!("{jid} could not be told of {}: {error}", room.jid);
     }
 }
@@ -314,6 +331,33 @@ pub fn tell_standing(
     presence::tell_all(engine, room, place, &told);
 }
 
+/// What only shows when all changes are seen: two who would have one nickname, and more people than there is room for.
+pub fn check_together(room: &Room, changes: &[Change]) -> Result<(), StanzaError> {
+    let mut nicks: Vec<(Box<str>, &str)> = Vec::new();
+    for change in changes {
+        if let Some(nick) = change.nick.as_deref().filter(|nick| !nick.is_empty()) {
+            let key = occupant::key(nick);
+            if nicks
+                .iter()
+                .any(|(other, jid)| *other == key && **jid != *change.jid)
+            {
+                return Err(Condition::Conflict.into());
+            }
+            nicks.push((key, &change.jid));
+        }
+    }
+    let new = changes.iter().filter(|change| {
+        change.to != Affiliation::None && !room.people.contains_key(change.jid.as_str())
+    });
+    match room.people.len() + new.count() > limits::ROOM_PEOPLE {
+        true => Err(StanzaError::text(
+            Condition::ResourceConstraint,
+            "the lists of this room are full",
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Whether a room would still have an owner.
 pub fn leaves_an_owner(room: &Room, changes: &[Change]) -> bool {
     let changed = |jid: &str| changes.iter().rev().find(|change| change.jid == jid);
@@ -338,13 +382,24 @@ pub fn may_list(room: &Room, affiliation: Affiliation, role: Option<Role>) -> bo
             && (has(affiliation, Right::MemberList) || by_role))
 }
 
-/// An account is deleted: it is nothing in the room any more, but stays banned if it was.
+/// An account is deleted: it is nothing in the room any more, and those who are in it hear so (XEP-0463 §5.2.2); but it stays banned if it was.
 pub fn forget(engine: &mut Engine, room: &mut Room, jid: &str) -> Result<(), StanzaError> {
+    room.strike(engine, jid, |_| true)?;
+    room.left.remove(jid);
     let known = room.people.get(jid);
     if known.is_none_or(|one| one.affiliation == Affiliation::Outcast) {
         return Ok(());
     }
-    let mut one = Affiliated::new(jid, Affiliation::None);
-    one.affiliation = Affiliation::None;
-    room.affiliate(engine, one)
+    let change = Change {
+        jid: jid.to_owned(),
+        to: Affiliation::None,
+        nick: None,
+        reason: None,
+    };
+    let mut news = apply(engine, room, vec![change], By::default())?;
+    news.gone = true;
+    // Hats, too: who has the name later is somebody else (HOLES 17).
+    room.affiliate(engine, Affiliated::new(jid, Affiliation::None))?;
+    tell_without_inviting(engine, room, news, By::default());
+    Ok(())
 }

@@ -1,40 +1,75 @@
-//! XEP-0313 §7 (archives of rooms): what is said in a room that stays is kept under the room's own number, as everybody was sent it; who may read it is decided
+//! XEP-0313 §6.1.2 (archives of rooms): what is said in a room that stays is kept under the room's own number, as everybody was sent it; who may read it is decided
 //! here. What was said last is read again before the first one enters a room that was not in memory.
 
 use super::history::Line;
 use super::iq::Asks;
+use super::occupant::Occupant;
+use super::roles::{self, Right, Role};
 use super::room::{self, Room};
-use super::{enter, roles};
+use super::{enter, subject};
 use crate::engine::content;
 use crate::engine::feature::{Answer, Iq};
 use crate::engine::session::SessionId;
 use crate::engine::{Engine, archive_pages};
 use crate::limits;
-use crate::store::archive::{Answer as Found, ArchiveId, Query, Request};
+use crate::store::archive::{Answer as Found, ArchiveId, Query, Request, Row};
 use crate::store::{Affiliation, StoreError};
-use crate::xml::{Document, Element};
-use crate::xmpp::stanza::StanzaType;
-use crate::xmpp::{Condition, IqType, Jid, Kind, Stanza, StanzaError, ns};
-use std::borrow::Cow;
-use std::rc::Rc;
+use crate::xml::{Document, Element, Splice, splice, written};
+use crate::xmpp::{Condition, IqType, Jid, Postponed, Stanza, StanzaError, ns};
 
 /// Whether what is said in a room is kept.
 pub fn is_on(engine: &Engine, room: &Room) -> bool {
     engine.archive_on() && room.record.config.archived && room.record.config.persistent
 }
 
-/// Whether a message is worth keeping (§5.1.1), and does not ask not to be (XEP-0334 §4).
+/// Whether a message is worth keeping (§6.1.2), and does not ask not to be (XEP-0334 §4). That something was taken back is kept in any case: who was away
+/// learns it only from here (XEP-0424 §5).
 pub fn takes(root: Element<'_>) -> bool {
-    content::is_conversation(root)
-        && !content::hints(root, "no-store")
-        && !content::hints(root, "no-permanent-store")
+    let wished = content::hints(root, "store") || root.child(ns::RETRACTION, "retract").is_some();
+    let unwanted = content::hints(root, "no-store") || content::hints(root, "no-permanent-store");
+    wished || (content::is_conversation(root) && !unwanted)
+}
+
+/// Who says what is archived.
+pub struct Speaker {
+    /// The address that it is found by.
+    with: String,
+    /// Whose device said it and what they were, as XML; empty for the room itself.
+    who: String,
+}
+
+impl Speaker {
+    /// The room.
+    pub fn room(room: &Room) -> Speaker {
+        Speaker {
+            with: room.jid.as_str().to_owned(),
+            who: String::new(),
+        }
+    }
+
+    /// An occupant. §6.1.2: with their own address, which not every reader is shown.
+    pub fn occupant(occupant: &Occupant) -> Speaker {
+        let who = written(|out| {
+            out.start("x").attr("xmlns", ns::MUC_USER);
+            out.start("item")
+                .attr("affiliation", roles::affiliation_name(occupant.affiliation))
+                .attr("jid", occupant.shown().jid.as_str())
+                .attr("role", occupant.role.name())
+                .end();
+            out.end();
+        });
+        Speaker {
+            with: occupant.jid.as_str().to_owned(),
+            who,
+        }
+    }
 }
 
 /// Keeps a message as it is sent to everybody, without the id that it gets by that.
 pub fn keep(
     engine: &mut Engine,
     room: &mut Room,
-    with: &str,
+    speaker: &Speaker,
     text: &[u8],
 ) -> Result<Option<ArchiveId>, StoreError> {
     if !is_on(engine, room) {
@@ -43,10 +78,15 @@ pub fn keep(
     if !room.kept {
         room.keep(engine)?;
     }
-    Ok(engine.archive_as(room.record.id, with, |out| {
+    Ok(engine.archive_as(room.record.id, &speaker.with, |out| {
         push_standalone(out, text);
+        out.truncate(out.len() - END.len());
+        out.extend_from_slice(speaker.who.as_bytes());
+        out.extend_from_slice(END.as_bytes());
     }))
 }
+
+const END: &str = "</message>";
 
 /// A message of a room as it stands in another element.
 fn push_standalone(out: &mut Vec<u8>, text: &[u8]) {
@@ -54,6 +94,25 @@ fn push_standalone(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(start);
     out.extend_from_slice(b" xmlns='jabber:client'");
     out.extend_from_slice(rest);
+}
+
+/// A message of the archive without the address of who said it.
+pub fn without_speaker(xml: &str) -> Option<String> {
+    // Nobody but the room says that (see `message.rs`), and most readers of most rooms may see it.
+    let document = Document::parse(xml.to_owned()).ok()?;
+    let who: Vec<Element<'_>> = document
+        .root()
+        .children()
+        .filter(|child| child.is(ns::MUC_USER, "x"))
+        .collect();
+    let how = Splice {
+        xmlns: Some(ns::CLIENT),
+        without: &who,
+        ..Splice::default()
+    };
+    let mut text = Vec::with_capacity(xml.len());
+    splice(&mut text, document.checked(), &how);
+    String::from_utf8(text).ok()
 }
 
 /// A request of the archive's namespace for a room.
@@ -65,7 +124,11 @@ pub fn take(
     if !engine.archive_on() {
         return Err(Condition::ServiceUnavailable.into());
     }
-    check_reader(engine, room, asks)?;
+    let role = room
+        .seat_of(asks.session)
+        .map(|(place, _)| room.occupants[place].role);
+    let affiliation = room.affiliation(engine, &Jid::from(&asks.stanza.from));
+    check_reader(room, affiliation, role)?;
     let iq = Iq {
         stanza: asks.stanza,
         session: asks.session,
@@ -80,21 +143,36 @@ pub fn take(
     match (asks.payload.name(), asks.is_set) {
         ("query", false) => archive_pages::form(engine, &iq),
         // A room that keeps nothing has nothing: number 0 is nobody's.
-        ("query", true) => archive_pages::query(engine, &iq, owner),
+        ("query", true) => {
+            // §6.1.2: who may see whose device said it, by what the room is now.
+            let reveals = role.is_some_and(|role| room.reveals_to(role))
+                || room.record.config.non_anonymous
+                || roles::has(affiliation, Right::Members);
+            let adapt: fn(&mut Row) = match reveals {
+                true => |_| (),
+                false => |row| {
+                    row.xml = without_speaker(&row.xml).unwrap_or_default();
+                },
+            };
+            archive_pages::query(engine, &iq, owner, adapt)
+        }
         ("metadata", false) => archive_pages::metadata(engine, &iq, owner),
         _ => Err(Condition::FeatureNotImplemented.into()),
     }
 }
 
-/// §7.1: who may enter may read; of a password that was not said, nothing is read.
-fn check_reader(engine: &Engine, room: &Room, asks: &Asks<'_, '_>) -> Result<(), StanzaError> {
-    let affiliation = room.affiliation(engine, &Jid::from(&asks.stanza.from));
+/// §6.1.2: who may enter may read; of a password that was not said, nothing is read.
+fn check_reader(
+    room: &Room,
+    affiliation: Affiliation,
+    role: Option<Role>,
+) -> Result<(), StanzaError> {
     let config = &room.record.config;
     let open = !config.members_only && config.password.is_none();
     let may = match affiliation {
         Affiliation::Outcast => false,
-        Affiliation::None => open || room.seat_of(asks.session).is_some(),
-        other => roles::has(other, roles::Right::EnterMembersOnly),
+        Affiliation::None => open || role.is_some(),
+        other => roles::has(other, Right::EnterMembersOnly),
     };
     match may {
         true => Ok(()),
@@ -118,14 +196,10 @@ pub fn read_first(
         return false;
     }
     let most = (room.record.config.max_history as usize).min(limits::ROOM_HISTORY);
-    let Some(again) = Again::of(stanza).filter(|_| most > 0) else {
+    let Some(again) = Postponed::of(stanza).filter(|_| most > 0) else {
         room.history.is_read = true;
         return false;
     };
-    let conn = engine.session(session).and_then(|session| session.conn);
-    if let Some(conn) = conn {
-        engine.pause(conn);
-    }
     let query = Query {
         max: most,
         backward: true,
@@ -133,35 +207,31 @@ pub fn read_first(
         ..Query::of(room.record.id)
     };
     let (name, nick) = (room.record.name.clone(), nick.to_owned());
-    engine.read_archive(Request::Page(query), move |engine, found| {
-        let outcome = room::visit(engine, &name, |_, room| {
+    engine.read_archive_for(session, Request::Page(query), move |engine, found| {
+        let outcome = room::visit(engine, &name, |engine, room| {
             // It stays in memory until who waits for it is in it, or is refused.
             room.is_awaited = true;
-            fill(room, found);
+            fill(engine, room, found);
             Ok(())
         });
         if engine.session(session).is_some() {
-            again.take(|stanza| {
-                let outcome =
-                    outcome.and_then(|()| enter::take(engine, session, stanza, &name, Some(&nick)));
-                if let Err(error) = outcome {
-                    enter::refuse(engine, session, stanza, &error);
-                }
-            });
+            let stanza = again.stanza();
+            let outcome =
+                outcome.and_then(|()| enter::take(engine, session, &stanza, &name, Some(&nick)));
+            if let Err(error) = outcome {
+                enter::refuse(engine, session, &stanza, &error);
+            }
         }
         // A room that was destroyed meanwhile waits for nobody.
         let _ = room::visit(engine, &name, |_, room| {
             room.is_awaited = false;
             Ok(())
         });
-        if let Some(conn) = conn {
-            engine.unpause(conn);
-        }
     });
     true
 }
 
-fn fill(room: &mut Room, found: Result<Found, StoreError>) {
+fn fill(engine: &Engine, room: &mut Room, found: Result<Found, StoreError>) {
     if room.history.is_read {
         return;
     }
@@ -176,76 +246,31 @@ fn fill(room: &mut Room, found: Result<Found, StoreError>) {
     };
     let most = room.record.config.max_history as usize;
     for row in rows {
-        let Ok(document) = Document::parse(row.xml.clone()) else {
+        let Some(xml) = without_speaker(&row.xml) else {
             continue;
         };
+        let Ok(document) = Document::parse(xml.clone()) else {
+            continue;
+        };
+        // §7.2.15: that is told behind the history.
+        if subject::is_change(document.root()) {
+            continue;
+        }
         let by = document.root().child(ns::OCCUPANT_ID, "occupant-id");
         let by = by.and_then(|by| by.attr("id")).unwrap_or_default();
-        let text = row.xml.replacen(" xmlns='jabber:client'", "", 1);
+        // §7.9: only an owner says when somebody else said something.
+        let delay = document.root().child(ns::DELAY, "delay");
+        let said_by = delay.and_then(|delay| delay.attr("from"));
+        let said_by = said_by.and_then(|from| Jid::parse(&from).ok().map(|from| from.to_bare()));
+        let dated = said_by.is_some_and(|bare| *room.occupant_id(engine, &bare) != *by);
+        let text = xml.replacen(" xmlns='jabber:client'", "", 1);
         let line = Line {
             at_ms: row.at_ms,
             id: row.id.text().as_str().into(),
             by: (&*by).into(),
+            dated,
             text: super::message::with_id(&text, room.jid.as_str(), &row.id.text()).into(),
         };
         room.history.push(line, most);
-    }
-}
-
-/// Puts a tombstone in the place of a message, wherever it lies.
-pub fn replace(engine: &mut Engine, room: &Room, id: &str, text: &str) {
-    let Some(id) = ArchiveId::parse(id).filter(|_| room.kept && engine.archive_on()) else {
-        return;
-    };
-    let owner = room.record.id;
-    let mut xml = Vec::with_capacity(text.len() + 32);
-    push_standalone(&mut xml, text.as_bytes());
-    match engine.store.replace_archived(owner, &id, &xml) {
-        Ok(true) => {
-            engine.ticket();
-        }
-        Ok(false) => engine.read_archive(Request::Replace { owner, id, xml }, |_, done| {
-            if let Err(error) = done {
-                log::error!("a message that was taken back is still in the archive: {error}");
-            }
-        }),
-        Err(error) => log::error!("a message that was taken back is still in the archive: {error}"),
-    }
-}
-
-/// A presence that is taken later: an own copy of it.
-struct Again {
-    document: Document,
-    kind: Kind,
-    stanza_type: StanzaType,
-    from: Jid<'static>,
-    to: Option<Jid<'static>>,
-    id: Option<String>,
-    lang: Option<Rc<str>>,
-}
-
-impl Again {
-    fn of(stanza: &Stanza<'_>) -> Option<Again> {
-        Some(Again {
-            document: Document::parse(stanza.xml.root().standalone()).ok()?,
-            kind: stanza.kind,
-            stanza_type: stanza.stanza_type,
-            from: stanza.from.clone().into_owned(),
-            to: stanza.to.clone().map(Jid::into_owned),
-            id: stanza.id.as_deref().map(str::to_owned),
-            lang: stanza.lang.clone(),
-        })
-    }
-
-    fn take(self, act: impl FnOnce(&Stanza<'_>)) {
-        act(&Stanza {
-            kind: self.kind,
-            stanza_type: self.stanza_type,
-            from: self.from,
-            to: self.to,
-            id: self.id.map(Cow::Owned),
-            lang: self.lang,
-            xml: self.document.checked(),
-        });
     }
 }

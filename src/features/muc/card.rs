@@ -2,13 +2,19 @@
 
 use super::iq::Asks;
 use super::message;
+use super::occupant::Seat;
+use super::presence;
 use super::roles::Right;
 use super::room::Room;
 use crate::engine::Engine;
+use crate::engine::delivery::Worth;
 use crate::engine::feature::Answer;
-use crate::xml::Document;
+use crate::engine::session::SessionId;
+use crate::limits;
+use crate::xml::{Document, Element, written};
 use crate::xmpp::{Condition, Jid, StanzaError, ns};
 use ring::digest;
+use std::rc::Rc;
 
 /// A request for the vCard of a room.
 pub fn take(
@@ -31,45 +37,101 @@ pub fn take(
         ));
     }
     if !room.record.config.persistent {
+        // §3.2: a room that goes with its last occupant keeps none.
+        return Err(Condition::ServiceUnavailable.into());
+    }
+    if asks.payload.standalone().len() > limits::ROOM_CARD_BYTES {
         return Err(StanzaError::text(
-            Condition::NotAllowed,
-            "a room that goes with its last occupant keeps nothing",
+            Condition::NotAcceptable,
+            "that picture is too large",
         ));
     }
+    let hashes = hashes_of(asks.payload)?;
     let before = engine.store.ticket();
     room.keep(engine)?;
-    // §4: an empty one takes the picture away.
+    // §3.2: an empty one takes the picture away.
     let xml = match asks.payload.is_empty() {
         true => String::new(),
         false => asks.payload.standalone(),
     };
     engine.store.put_room_card(room.record.id, &xml)?;
+    let told = *hashes != room.pictures(engine)?[..];
+    room.pictures = Some(hashes);
     engine.respond(asks.session, asks.stanza, None, before);
     message::announce_codes(engine, room, &[104]);
+    if told {
+        for seat in room.occupants.iter().flat_map(|one| &one.seats) {
+            tell(engine, room, seat);
+        }
+    }
     Ok(Answer::Later)
 }
 
-/// The hash of the picture by XEP-0153 §4.2: SHA-1 in hexadecimal; `None` without one.
-pub fn hash(engine: &Engine, room: &Room) -> Result<Option<String>, StanzaError> {
-    use base64::Engine as _;
-    if !room.kept {
-        return Ok(None);
+impl Room {
+    /// The hash of each of its pictures by XEP-0153 §4.2: SHA-1 in hexadecimal.
+    pub fn pictures(&mut self, engine: &Engine) -> Result<Rc<[String]>, StanzaError> {
+        if let Some(known) = &self.pictures {
+            return Ok(known.clone());
+        }
+        let card = match self.kept {
+            true => engine.store.room_card(self.record.id)?,
+            false => None,
+        };
+        let card = card.and_then(|text| Document::parse(text).ok());
+        let hashes = card.and_then(|card| hashes_of(card.root()).ok());
+        let hashes = hashes.unwrap_or_default();
+        self.pictures = Some(hashes.clone());
+        Ok(hashes)
     }
-    let Some(text) = engine.store.room_card(room.record.id)? else {
-        return Ok(None);
-    };
-    let Ok(card) = Document::parse(text) else {
-        return Ok(None);
-    };
-    let photo = card.root().child(ns::VCARD, "PHOTO");
-    let data = photo.and_then(|photo| photo.child(ns::VCARD, "BINVAL"));
-    let Some(data) = data.map(|data| data.text().split_whitespace().collect::<String>()) else {
-        return Ok(None);
-    };
-    let Ok(bytes) = base64::engine::general_purpose::STANDARD.decode(data) else {
-        return Ok(None);
-    };
-    let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &bytes);
-    let hex = hash.as_ref().iter().map(|byte| format!("{byte:02x}"));
-    Ok(Some(hex.collect()))
+}
+
+/// `not-acceptable` for a picture that is no base64.
+fn hashes_of(card: Element<'_>) -> Result<Rc<[String]>, StanzaError> {
+    use base64::Engine as _;
+    let mut hashes = Vec::new();
+    for photo in card.children().filter(|child| child.is(ns::VCARD, "PHOTO")) {
+        let Some(data) = photo.child(ns::VCARD, "BINVAL") else {
+            continue;
+        };
+        let data: String = data.text().split_whitespace().collect();
+        let bytes = base64::engine::general_purpose::STANDARD.decode(data);
+        let bytes = bytes.map_err(|_| StanzaError::from(Condition::NotAcceptable))?;
+        if !bytes.is_empty() {
+            let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &bytes);
+            let hex = hash.as_ref().iter().map(|byte| format!("{byte:02x}"));
+            hashes.push(hex.collect());
+        }
+    }
+    Ok(hashes.into())
+}
+
+/// §5.2: clients that do not look into disco see a picture by a presence of the room itself; of a room without one they hear nothing when they enter.
+pub fn show(engine: &mut Engine, room: &mut Room, to: SessionId) {
+    match room.pictures(engine) {
+        Ok(hashes) if hashes.is_empty() => {}
+        Ok(_) => {
+            let seat = room.seat_of(to);
+            if let Some((place, seat)) = seat {
+                tell(engine, room, &room.occupants[place].seats[seat]);
+            }
+        }
+        Err(error) => log::error!(
+            "the picture of {} could not be read: {}",
+            room.jid,
+            error.condition.name()
+        ),
+    }
+}
+
+fn tell(engine: &mut Engine, room: &Room, to: &Seat) {
+    let hash = room.pictures.as_ref().and_then(|hashes| hashes.first());
+    let text = written(|out| {
+        out.start("presence").attr("from", room.jid.as_str());
+        out.start("x")
+            .attr("xmlns", ns::VCARD_UPDATE)
+            .leaf("photo", hash.map_or("", String::as_str))
+            .end();
+        out.end();
+    });
+    presence::hand(engine, &Jid::from(&room.jid), to, &text, None, Worth::Now);
 }

@@ -1,4 +1,4 @@
-//! XEP-0045 §10.2, §15.5.3: the form of a room's configuration. One row describes a field: its name, its label, how it is shown and read.
+//! XEP-0045 §10.2, §16.5.3: the form of a room's configuration. One row describes a field: its name, its label, how it is shown and read.
 
 use super::roles::Role;
 use crate::limits;
@@ -197,7 +197,7 @@ const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
-        var: "muc#maxhistoryfetch",
+        var: MAX_HISTORY,
         label: "Maximum Number of History Messages Returned by Room",
         kind: FieldType::TextSingle,
         options: &[],
@@ -207,12 +207,18 @@ const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
-        var: "muc#roomconfig_slow_mode_duration",
+        var: SLOW_MODE,
         label: "Slow Mode: Seconds Between Two Messages of One User",
         kind: FieldType::TextSingle,
         options: &[],
         show: |config| vec![config.slow_seconds.to_string()],
-        read: |config, values| read_number(&mut config.slow_seconds, first(values), 86_400),
+        read: |config, values| {
+            read_number(
+                &mut config.slow_seconds,
+                first(values),
+                limits::ROOM_SLOW_SECONDS as usize,
+            )
+        },
     },
     Entry {
         var: "muc#roomconfig_enablearchiving",
@@ -229,6 +235,14 @@ const ENTRIES: &[Entry] = &[
         options: &[],
         show: |config| yes_or_no(config.forward_mentions),
         read: |config, values| read_flag(&mut config.forward_mentions, values),
+    },
+    Entry {
+        var: "muc#roomconfig_pubsub",
+        label: "XMPP URI of Associated Publish-Subscribe Node",
+        kind: FieldType::TextSingle,
+        options: &[],
+        show: |config| some(&config.pubsub),
+        read: |config, values| read_text(&mut config.pubsub, values),
     },
     Entry {
         var: "snug#roomconfig_lockednicks",
@@ -248,6 +262,14 @@ const ENTRIES: &[Entry] = &[
     },
 ];
 
+const MAX_HISTORY: &str = "muc#maxhistoryfetch";
+const SLOW_MODE: &str = "muc#roomconfig_slow_mode_duration";
+/// Fields that are whole numbers, and the greatest (XEP-0500 §5.1 wants that said).
+const NUMBERS: [(&str, u32); 2] = [
+    (MAX_HISTORY, limits::ROOM_HISTORY as u32),
+    (SLOW_MODE, limits::ROOM_SLOW_SECONDS),
+];
+
 /// Whether a password is needed.
 const PROTECTED: &str = "muc#roomconfig_passwordprotectedroom";
 /// The password.
@@ -262,6 +284,9 @@ pub fn form(config: &RoomConfig, title: &str, instructions: &str) -> Form {
     for entry in ENTRIES {
         let mut field = Field::new(entry.var, Some(entry.kind)).label(entry.label);
         field.values = (entry.show)(config);
+        if let Some((_, greatest)) = NUMBERS.iter().find(|(var, _)| *var == entry.var) {
+            field = field.whole(0, *greatest);
+        }
         for (value, label) in entry.options {
             field = field.option(label, value);
         }

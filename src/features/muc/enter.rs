@@ -1,20 +1,17 @@
-//! XEP-0045 §7.2, §7.6, §7.7, §7.14: a presence for a room: entering it, being in it otherwise, under another name, or no more.
+//! XEP-0045 §7.1, §7.2, §10.1.1: a presence for a room, and entering it: making it, who may, under which name.
 
-use super::history::Wanted;
 use super::occupant;
 use super::presence::{self, Told};
 use super::roles::{Right, has};
 use super::room::{self, Room, Rooms};
-use super::versions;
-use super::{archive, message, tokens};
+use super::{archive, change, introduce, leave, message, tokens};
 use crate::config::RoomMakers;
 use crate::engine::Engine;
 use crate::engine::session::SessionId;
 use crate::limits;
-use crate::store::{Affiliated, Affiliation};
+use crate::store::{Affiliated, Affiliation, Noted};
 use crate::xml::written;
 use crate::xmpp::{Condition, ErrorType, Jid, PresenceType, Stanza, StanzaError, ns};
-use std::rc::Rc;
 
 /// A presence for a room or an occupant.
 pub fn take(
@@ -27,11 +24,11 @@ pub fn take(
     match stanza.presence_type() {
         Some(PresenceType::Available) => arrive(engine, session, stanza, name, nick),
         Some(PresenceType::Unavailable) => {
-            let said = occupant::said(stanza);
-            leave_room(engine, session, name, &said, &[]);
+            let said = occupant::said(stanza, "");
+            leave::leave_room(engine, session, name, &said.all, &[]);
             Ok(())
         }
-        // §14: who cannot be reached is not here.
+        // §11.1: who cannot be reached is not here.
         Some(PresenceType::Error) => {
             message::failed(engine, session, stanza, name);
             Ok(())
@@ -41,99 +38,24 @@ pub fn take(
     }
 }
 
-/// A second passed: the last presence of those who changed theirs too often.
-pub fn tell_untold(engine: &mut Engine) {
-    let rooms = engine.memory::<Rooms>();
-    let names: Vec<String> = rooms
-        .loaded()
-        .filter(|room| room.occupants.iter().any(|one| one.untold))
-        .map(|room| room.record.name.clone())
-        .collect();
-    for name in names {
-        let _ = room::visit(engine, &name, |engine, room| {
-            for place in 0..room.occupants.len() {
-                let now_ms = engine.now.mono_ms;
-                let one = &mut room.occupants[place];
-                if !one.untold || !one.passing.allows(now_ms) {
-                    continue;
-                }
-                one.untold = false;
-                let said = one.shown().said.clone();
-                let told = Told {
-                    said: &said,
-                    ..Told::default()
-                };
-                presence::tell_others(engine, room, &room.occupants[place], &told);
-            }
-            Ok(())
-        });
-    }
-}
-
-/// A session leaves all its rooms, with what it says last.
-pub fn leave_all(engine: &mut Engine, session: SessionId, said: &str) {
-    for name in engine.memory::<Rooms>().of(session) {
-        leave_room(engine, session, &name, said, &[]);
-    }
-}
-
-/// A session leaves a room, for everybody to see. Who is not in it is ignored (§17.3).
-pub fn leave_room(engine: &mut Engine, session: SessionId, name: &str, said: &str, codes: &[u16]) {
-    if !engine
-        .memory::<Rooms>()
-        .of(session)
-        .iter()
-        .any(|room| **room == *name)
-    {
-        return;
-    }
-    let outcome = room::visit(engine, name, |engine, room| {
-        leave(engine, room, session, said, codes);
-        Ok(())
+/// Answers a presence that could not be taken, with what it was about (§7.2.5 to §7.2.11).
+pub fn refuse(engine: &mut Engine, session: SessionId, stanza: &Stanza<'_>, error: &StanzaError) {
+    let Some(to) = &stanza.to else { return };
+    engine.trace(|| format!("room: refused: {}", error.condition.name()));
+    let text = written(|out| {
+        out.start("presence")
+            .attr("from", to.as_str())
+            .attr("to", stanza.from.as_str())
+            .attr_opt("id", stanza.id.as_deref())
+            .attr("type", "error");
+        out.start("x").attr("xmlns", ns::MUC).end();
+        error.write(out);
+        out.end();
     });
-    if let Err(error) = outcome {
-        log::error!(
-            "{name}: an occupant could not leave: {}",
-            error.condition.name()
-        );
-    }
-}
-
-fn leave(engine: &mut Engine, room: &mut Room, session: SessionId, said: &str, codes: &[u16]) {
-    let Some((place, seat)) = room.seat_of(session) else {
-        return;
-    };
-    // §10.1.3: a room that nobody has configured goes with its maker.
-    let more = match room.locked {
-        true => "<destroy/>",
-        false => "",
-    };
-    let told = Told {
-        gone: true,
-        said,
-        codes,
-        more,
-        ..Told::default()
-    };
-    if room.occupants[place].seats.len() == 1 {
-        let occupant = room.remove(engine, place);
-        // §7.14: first the one who leaves.
-        presence::tell_own(engine, &occupant, &told);
-        presence::tell_others(engine, room, &occupant, &told);
-        return;
-    }
-    // The person stays, with another device.
-    let before = room.occupants[place].shown().said.clone();
-    let seat = room.stand_up(engine, place, seat);
-    presence::tell_seat(engine, &room.occupants[place], &seat, &told);
-    let now = room.occupants[place].shown().said.clone();
-    if now != before {
-        let told = Told {
-            said: &now,
-            ..Told::default()
-        };
-        presence::tell_all(engine, room, place, &told);
-    }
+    let delivery = crate::engine::delivery::Delivery::of(to.bare());
+    engine.deliver(session, delivery, |out| {
+        out.extend_from_slice(text.as_bytes())
+    });
 }
 
 /// §7.2.1: available presence for a room.
@@ -161,11 +83,11 @@ fn arrive(
     let seated = known.as_ref().and_then(|room| room.seat_of(session));
     match (known, seated, x) {
         (Some(mut room), Some(_), x) => {
-            let outcome = change(engine, &mut room, session, stanza, nick, x.is_some());
+            let outcome = change::take(engine, &mut room, session, stanza, nick, x.is_some());
             room::put_back(engine, room);
             outcome
         }
-        // §7.2.17: a client that believes that it is here, and is not.
+        // §7.2.18: a client that believes that it is here, and is not.
         (known, None, None) => {
             if let Some(room) = known {
                 room::put_back(engine, room);
@@ -269,13 +191,8 @@ fn admit(
     {
         return Err(Condition::NotAuthorized.into());
     }
-    let own = room.people.get(stanza.from.bare());
-    let registered = own.and_then(|own| own.nick.clone());
-    let nick = match registered {
-        // §7.10: nicknames that are locked down are put in the place of others.
-        Some(registered) if room.record.config.locked_nicks => registered,
-        _ => nick.to_owned(),
-    };
+    // §7.10: nicknames that are locked down are put in the place of others.
+    let nick = room.held_to(stanza.from.bare()).unwrap_or(nick).to_owned();
     check_nick(room, stanza.from.bare(), &nick)?;
     // §7.2.9: a person who is here already takes no more room.
     let is_here = room
@@ -298,7 +215,7 @@ fn admit(
 }
 
 /// §7.2.8: whether a nickname is somebody else's, who is here or has registered it.
-fn check_nick(room: &Room, bare: &str, nick: &str) -> Result<(), StanzaError> {
+pub fn check_nick(room: &Room, bare: &str, nick: &str) -> Result<(), StanzaError> {
     let key = occupant::key(nick);
     let taken = room
         .occupants
@@ -332,29 +249,38 @@ fn enter(
             "you are in too many rooms",
         ));
     }
-    bind(engine, room, stanza)?;
-    let said = occupant::said(stanza);
+    let jid = stanza.from.to_full().ok_or(Condition::JidMalformed)?;
     let came = room.called(&nick).is_none();
+    if came && !room.comings.allows(&jid.to_bare(), engine.now.mono_ms) {
+        return Err(StanzaError::text(
+            Condition::ResourceConstraint,
+            "you come and go too often: wait a few seconds",
+        )
+        .kind(ErrorType::Wait));
+    }
+    bind(engine, room, stanza)?;
+    // Who has come does not decline.
+    room.strike(engine, stanza.from.bare(), |what| {
+        matches!(what, Noted::Invited(_))
+    })?;
+    let says = presence::said_in(engine, session, stanza);
+    let said = says.all.clone();
     let before = room
         .called(&nick)
         .map(|place| room.occupants[place].shown().said.clone());
-    let jid = stanza.from.to_full().ok_or(Condition::JidMalformed)?;
-    let place = room.sit(engine, session, &jid, &nick, said.clone())?;
+    let place = room.sit(engine, session, &jid, &nick, says)?;
     engine.trace(|| format!("room {}: {nick} enters", room.jid));
     let told = Told {
         said: &said,
         ..Told::default()
     };
     let news = came || before.is_some_and(|before| before != said);
-    let others_told = Told { ..told };
-    let mut codes = Vec::new();
-    // §7.2.3, §7.2.12, §10.1.1, §7.2.2
-    if room.record.config.non_anonymous {
-        codes.push(100);
-    }
-    if room.record.config.logged {
-        codes.push(170);
-    }
+    let others_told = Told {
+        comes: came,
+        ..told
+    };
+    // §10.1.1, §7.2.2
+    let mut codes = introduce::codes(room);
     if created {
         codes.push(201);
     }
@@ -362,14 +288,16 @@ fn enter(
         codes.push(210);
     }
     if news {
-        presence::tell_others(engine, room, &room.occupants[place], &others_told);
-        // The person's other devices hear of it, too.
-        let occupant = &room.occupants[place];
-        for seat in occupant.seats.iter().filter(|seat| seat.session != session) {
-            presence::tell_seat(engine, occupant, seat, &told);
+        let occupant = &mut room.occupants[place];
+        match came || occupant.passing.allows(engine.now.mono_ms) {
+            true => presence::tell_others(engine, room, &room.occupants[place], &others_told),
+            // §14.6: of a storm the others see the end.
+            false => occupant.untold = true,
         }
+        // The person's other devices hear of it, too.
+        presence::tell_siblings(engine, &room.occupants[place], session, &told);
     }
-    introduce(engine, room, session, stanza, &codes);
+    introduce::introduce(engine, room, session, stanza, &codes);
     Ok(())
 }
 
@@ -386,221 +314,7 @@ fn bind(engine: &Engine, room: &mut Room, stanza: &Stanza<'_>) -> Result<(), Sta
     }
 }
 
-/// §7.1: all that one who enters gets, in its order: who is here, themselves, what was said, what it is about.
-fn introduce(
-    engine: &mut Engine,
-    room: &mut Room,
-    session: SessionId,
-    stanza: &Stanza<'_>,
-    codes: &[u16],
-) {
-    let Some((place, seat)) = room.seat_of(session) else {
-        return;
-    };
-    let x = stanza.xml.root().child(ns::MUC, "x");
-    let occupant = &room.occupants[place];
-    let seat = &occupant.seats[seat];
-    let mav = x.and_then(|x| x.child(ns::MAV, "mav"));
-    let mut more = String::new();
-    if let Some(mav) = mav {
-        // XEP-0463 §4.2: before any presence.
-        let since = mav.attr("since");
-        affiliations(engine, room, place, seat, since.as_deref());
-        more = written(|out| {
-            out.start("mav")
-                .attr("xmlns", ns::MAV)
-                .attr("until", &room.versions.now())
-                .end();
-        });
-    }
-    presence::tell_who_is_there(engine, room, place, seat);
-    let told = Told {
-        said: &seat.said,
-        own: codes,
-        more: &more,
-        id: stanza.id.as_deref(),
-        ..Told::default()
-    };
-    presence::tell_seat(engine, occupant, seat, &told);
-    let most = (room.record.config.max_history as usize).min(limits::ROOM_HISTORY);
-    let wanted = Wanted::of(x, engine.now.wall_ms, most);
-    let room_jid = Jid::from(&room.jid);
-    for text in room.history.pick(&wanted, room.jid.as_str(), &seat.to) {
-        message::hand_whole(engine, &room_jid, seat, &text);
-    }
-    let subject = message::subject_text(room, &seat.to);
-    message::hand_whole(engine, &room_jid, seat, &subject);
-}
-
-/// XEP-0463 §4.2: what changed since a version, or all where it is not known. JIDs are for those who may see them.
-fn affiliations(
-    engine: &mut Engine,
-    room: &Room,
-    place: usize,
-    seat: &super::occupant::Seat,
-    since: Option<&str>,
-) {
-    let occupant = &room.occupants[place];
-    if !room.record.config.non_anonymous && !has(occupant.affiliation, Right::Members) {
-        return;
-    }
-    let changes = since.and_then(|since| room.versions.since(since));
-    let all = || {
-        let items = room.people.values();
-        items
-            .filter(|one| one.affiliation != Affiliation::None)
-            .map(|one| (one.jid.as_str(), one.affiliation))
-            .collect()
-    };
-    let (since, items) = match changes {
-        Some(changes) if changes.is_empty() => return,
-        Some(changes) => (since, changes),
-        None => (None, all()),
-    };
-    let text = written(|out| {
-        out.start("message").attr("from", room.jid.as_str());
-        out.start("x").attr("xmlns", ns::MUC_USER);
-        versions::write(out, since, &room.versions.now(), &items);
-        out.end().end();
-    });
-    presence::hand(
-        engine,
-        &Jid::from(&room.jid),
-        seat,
-        &text,
-        None,
-        crate::engine::delivery::Worth::Now,
-    );
-}
-
-/// A presence of one who is in the room: under another name, otherwise than before, or out of step with it.
-fn change(
-    engine: &mut Engine,
-    room: &mut Room,
-    session: SessionId,
-    stanza: &Stanza<'_>,
-    nick: &str,
-    resync: bool,
-) -> Result<(), StanzaError> {
-    let Some((place, _)) = room.seat_of(session) else {
-        return Ok(());
-    };
-    if *room.occupants[place].nick != *nick {
-        rename(engine, room, place, nick, stanza)?;
-    }
-    let Some((place, seat)) = room.seat_of(session) else {
-        return Ok(());
-    };
-    let said: Rc<str> = occupant::said(stanza);
-    let before = room.occupants[place].shown().said.clone();
-    // The device that spoke last is the one that is shown.
-    let mut own = room.occupants[place].seats.remove(seat);
-    own.said = said.clone();
-    room.occupants[place].seats.push(own);
-    room.occupants[place].active_ms = engine.now.wall_ms;
-    let told = Told {
-        said: &said,
-        id: stanza.id.as_deref(),
-        ..Told::default()
-    };
-    if before != said {
-        let now_ms = engine.now.mono_ms;
-        match room.occupants[place].passing.allows(now_ms) {
-            true => presence::tell_others(engine, room, &room.occupants[place], &told),
-            // §13.6: of a storm the others see the end.
-            false => room.occupants[place].untold = true,
-        }
-    }
-    if resync {
-        // §7.2.1: exactly as if it had just entered.
-        let mut codes = Vec::new();
-        if room.record.config.non_anonymous {
-            codes.push(100);
-        }
-        if room.record.config.logged {
-            codes.push(170);
-        }
-        introduce(engine, room, session, stanza, &codes);
-    } else {
-        // What changes nothing is not told to others: a storm of it stays with who makes it (§13.6).
-        presence::tell_own(engine, &room.occupants[place], &told);
-    }
-    Ok(())
-}
-
-/// §7.6: another nickname, for all devices of the person.
-fn rename(
-    engine: &mut Engine,
-    room: &mut Room,
-    place: usize,
-    nick: &str,
-    stanza: &Stanza<'_>,
-) -> Result<(), StanzaError> {
-    let bare = room.occupants[place].bare.clone();
-    let registered = room.people.get(bare.as_str());
-    if room.record.config.locked_nicks
-        && registered.is_some_and(|one| one.nick.as_deref().is_some_and(|own| own != nick))
-    {
-        return Err(Condition::NotAcceptable.into());
-    }
-    check_nick(room, bare.as_str(), nick)?;
-    let jid = room
-        .jid
-        .with_resource(nick)
-        .map_err(|_| StanzaError::from(Condition::JidMalformed))?;
-    let said = room.occupants[place].shown().said.clone();
-    let told = Told {
-        gone: true,
-        nick: Some(nick),
-        codes: &[303],
-        id: stanza.id.as_deref(),
-        ..Told::default()
-    };
-    presence::tell_all(engine, room, place, &told);
-    // The same person may be here under the other name as well: then it is one.
-    let mut place = place;
-    if let Some(other) = room.called(nick).filter(|other| *other != place) {
-        let merged = room.occupants.remove(other);
-        if other < place {
-            place -= 1;
-        }
-        let mut seats = merged.seats;
-        seats.append(&mut room.occupants[place].seats);
-        room.occupants[place].seats = seats;
-    }
-    let occupant = &mut room.occupants[place];
-    occupant.nick = jid.resource().into();
-    occupant.key = occupant::key(nick);
-    occupant.jid = jid;
-    let told = Told {
-        said: &said,
-        ..Told::default()
-    };
-    presence::tell_all(engine, room, place, &told);
-    Ok(())
-}
-
-/// Answers a presence that could not be taken, with what it was about (§7.2.5 to §7.2.11).
-pub fn refuse(engine: &mut Engine, session: SessionId, stanza: &Stanza<'_>, error: &StanzaError) {
-    let Some(to) = &stanza.to else { return };
-    engine.trace(|| format!("room: refused: {}", error.condition.name()));
-    let text = written(|out| {
-        out.start("presence")
-            .attr("from", to.as_str())
-            .attr("to", stanza.from.as_str())
-            .attr_opt("id", stanza.id.as_deref())
-            .attr("type", "error");
-        out.start("x").attr("xmlns", ns::MUC).end();
-        error.write(out);
-        out.end();
-    });
-    let delivery = crate::engine::delivery::Delivery::of(to.bare());
-    engine.deliver(session, delivery, |out| {
-        out.extend_from_slice(text.as_bytes())
-    });
-}
-
-/// §7.2.17: says to a client that it is not in the room.
+/// §7.2.18: says to a client that it is not in the room.
 fn not_here(engine: &mut Engine, session: SessionId, stanza: &Stanza<'_>) {
     let Some(to) = &stanza.to else { return };
     let text = written(|out| {

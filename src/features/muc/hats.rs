@@ -8,12 +8,13 @@ use super::message;
 use super::roles::Right;
 use super::room::Room;
 use crate::engine::Engine;
-use crate::engine::disco::{Item, Node};
+use crate::engine::disco::{Identity, Info, Item, Node};
 use crate::engine::feature::Answer;
 use crate::limits;
 use crate::store::{Affiliated, Affiliation, Hat};
 use crate::xml::written;
-use crate::xmpp::{Condition, Field, FieldType, Form, FormType, Jid, StanzaError, ns};
+use crate::xmpp::{Condition, Field, FieldType, Form, FormType, Jid, StanzaError, form, ns};
+use ring::digest;
 
 const COMMANDS: &str = "urn:xmpp:hats:commands";
 /// The commands: the end of the node, and what people see.
@@ -37,6 +38,36 @@ pub fn node(room: &Room) -> Node {
         items: ALL.into_iter().map(item).collect(),
         ..Node::default()
     }
+}
+
+/// What a command is (XEP-0050 §3.1, with its node), if there is one.
+pub fn info(node: &str) -> Option<Info> {
+    let name = node.strip_prefix(COMMANDS)?.strip_prefix(':')?;
+    let (_, title) = ALL.iter().find(|(known, _)| *known == name)?;
+    Some(Info {
+        identities: vec![Identity {
+            category: "automation".to_owned(),
+            kind: "command-node".to_owned(),
+            lang: String::new(),
+            name: (*title).to_owned(),
+        }],
+        features: vec![ns::COMMANDS.to_owned(), form::NS.to_owned()],
+        forms: Vec::new(),
+    })
+}
+
+/// XEP-0317 §2: another one whenever the hats of the room are other ones; `None` where there are none.
+pub fn hash(room: &Room) -> Option<String> {
+    let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    for hat in &room.record.hats {
+        for text in [&hat.uri, &hat.title, &hat.hue] {
+            context.update(&(text.len() as u64).to_be_bytes());
+            context.update(text.as_bytes());
+        }
+    }
+    let hash = context.finish();
+    let hex = hash.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    (!room.record.hats.is_empty()).then(|| hex.collect())
 }
 
 /// `<command/>` for a room.
@@ -105,7 +136,12 @@ pub fn take(
 
 /// The form of a command, still to be filled in.
 fn blank(room: &Room, name: &str) -> Form {
-    let form = |title| Form::new(FormType::Form).title(title).form_type(COMMANDS);
+    let form = |title, end: &str| {
+        Form::new(FormType::Form)
+            .title(title)
+            .instructions(format!("Fill out this form to {end}."))
+            .form_type(COMMANDS)
+    };
     let hats = || {
         let mut field = Field::new("hats#uri", Some(FieldType::ListSingle))
             .label("The hat")
@@ -121,13 +157,17 @@ fn blank(room: &Room, name: &str) -> Form {
             .required()
     };
     match name {
-        "create" => form("Creating a Hat")
+        "create" => form("Creating a Hat", "create a hat")
             .field(Field::text("hats#title", "Hat Title").required())
             .field(Field::text("hats#uri", "Hat URI").required())
             .field(Field::text("hats#hue", "Hat Hue")),
-        "destroy" => form("Destroying a Hat").field(hats()),
-        "assign" => form("Assigning a Hat").field(jid()).field(hats()),
-        _ => form("Removing a Hat").field(jid()).field(hats()),
+        "destroy" => form("Destroying a Hat", "destroy a hat").field(hats()),
+        "assign" => form("Assigning a Hat", "give somebody a hat")
+            .field(jid())
+            .field(hats()),
+        _ => form("Removing a Hat", "take a hat away")
+            .field(jid())
+            .field(hats()),
     }
 }
 
@@ -142,7 +182,9 @@ fn row(hat: &Hat) -> Vec<Field> {
 }
 
 fn listed(room: &Room) -> Form {
-    let mut form = Form::new(FormType::Result).form_type(COMMANDS);
+    let mut form = Form::new(FormType::Result)
+        .title("Hats List")
+        .form_type(COMMANDS);
     form.reported = ["hats#title", "hats#uri", "hats#hue"]
         .map(|var| Field::new(var, None))
         .into();
@@ -151,7 +193,9 @@ fn listed(room: &Room) -> Form {
 }
 
 fn assigned(room: &Room) -> Form {
-    let mut form = Form::new(FormType::Result).form_type(COMMANDS);
+    let mut form = Form::new(FormType::Result)
+        .title("Assigned Hats List")
+        .form_type(COMMANDS);
     form.reported = ["hats#jid", "hats#title", "hats#uri", "hats#hue"]
         .map(|var| Field::new(var, None))
         .into();
@@ -191,9 +235,14 @@ fn create(engine: &mut Engine, room: &mut Room, form: &Form) -> Result<Vec<Strin
             .hue
             .parse::<f64>()
             .is_ok_and(|hue| (0.0..=360.0).contains(&hue));
-    let all = [&hat.uri, &hat.title];
-    if all.iter().any(|text| text.is_empty() || text.len() > 256) || !hue_fits {
-        return Err(Condition::NotAcceptable.into());
+    let title_fits = !hat.title.is_empty() && hat.title.len() <= limits::ROOM_HAT_BYTES;
+    let wrong = [
+        (!is_uri(&hat.uri), "a hat has a URI, such as urn:hats:cook"),
+        (!title_fits, "a hat has a title of a few words"),
+        (!hue_fits, "the hue of a hat is an angle from 0 to 360"),
+    ];
+    if let Some((_, why)) = wrong.into_iter().find(|(wrong, _)| *wrong) {
+        return Err(StanzaError::text(Condition::NotAcceptable, why));
     }
     let uri = hat.uri.clone();
     let hats = &mut room.record.hats;
@@ -262,13 +311,51 @@ fn change(
     room.affiliate(engine, one)
 }
 
-/// §5: everybody sees the hats of now.
+/// RFC 3986 §3: a scheme and something behind it, of characters that stand in a URI.
+fn is_uri(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return false;
+    };
+    let scheme_fits = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let rest_fits = !rest.is_empty()
+        && rest
+            .chars()
+            .all(|c| c.is_ascii_graphic() && !"<>\"\\^`{|}".contains(c));
+    scheme_fits && rest_fits && text.len() <= limits::ROOM_HAT_BYTES
+}
+
+/// XEP-0317 §3.5: everybody sees the hats of now.
 fn refresh(engine: &mut Engine, room: &mut Room, wearers: &[String]) {
     for place in 0..room.occupants.len() {
         let bare = room.occupants[place].bare.as_str().to_owned();
         if wearers.contains(&bare) {
             room.occupants[place].hats = room.hats_of(&bare);
             affiliation::tell_standing(engine, room, place, By::default(), None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_uris_name_hats() {
+        for good in [
+            "http://tech.example.edu/hats#TeacherAssistant",
+            "urn:hats:cook",
+            "xmpp:a@b",
+        ] {
+            assert!(is_uri(good), "{good}");
+        }
+        let long = format!("urn:{}", "x".repeat(limits::ROOM_HAT_BYTES));
+        for bad in [
+            "", "cook", "urn:", ":x", "1:x", "urn:a b", "urn:<x>", "urn:ä", &*long,
+        ] {
+            assert!(!is_uri(bad), "{bad}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! XEP-0045 §7.2.14, §7.2.15: what was said lately, for who enters: as much as the room gives, and as little as the client wants.
+//! XEP-0045 §7.2.13, §7.2.14: what was said lately, for who enters: as much as the room gives, and as little as the client wants.
 
 use crate::limits;
 use crate::xml::Element;
@@ -22,6 +22,8 @@ pub struct Line {
     pub id: Box<str>,
     /// The id of who said it (XEP-0421).
     pub by: Box<str>,
+    /// Whether it was said before elsewhere, and an owner has said when (§7.9): then the room does not say when it was said again.
+    pub dated: bool,
     /// The `<message/>`.
     pub text: Rc<str>,
 }
@@ -55,7 +57,7 @@ impl Wanted {
         if let Some(stanzas) = number("maxstanzas") {
             wanted.stanzas = wanted.stanzas.min(stanzas as usize);
         }
-        // Both may be there: the smallest amount that meets all (§7.2.15).
+        // Both may be there: the smallest amount that meets all (§7.2.14).
         if let Some(seconds) = number("seconds") {
             wanted.since_ms = now_ms.saturating_sub(seconds.saturating_mul(1000));
         }
@@ -72,6 +74,13 @@ impl History {
         self.lines.is_empty()
     }
 
+    /// What it takes in memory, in bytes.
+    pub fn weight(&self) -> usize {
+        let each =
+            |line: &Line| size_of::<Line>() + line.id.len() + line.by.len() + line.text.len();
+        self.lines.iter().map(each).sum()
+    }
+
     /// Remembers a message, and forgets the oldest.
     pub fn push(&mut self, line: Line, most: usize) {
         self.lines.push_back(line);
@@ -85,15 +94,9 @@ impl History {
         self.lines.iter().find(|line| *line.id == *id)
     }
 
-    /// Puts another text in the place of a message; whether it was there.
-    pub fn replace(&mut self, id: &str, text: Rc<str>) -> bool {
-        match self.lines.iter_mut().find(|line| *line.id == *id) {
-            Some(line) => {
-                line.text = text;
-                true
-            }
-            None => false,
-        }
+    /// All of it, to be changed.
+    pub fn lines_mut(&mut self) -> impl Iterator<Item = &mut Line> {
+        self.lines.iter_mut()
     }
 
     /// What a client gets, the oldest first: each message with its time (XEP-0203), as it goes to who has this ` to='…'`.
@@ -104,7 +107,10 @@ impl History {
             if line.at_ms < wanted.since_ms {
                 break;
             }
-            let text = delayed(&line.text, room, line.at_ms, to);
+            let text = match line.dated {
+                true => addressed(&line.text, to),
+                false => delayed(&line.text, room, line.at_ms, to),
+            };
             chars = chars.saturating_add(text.chars().count());
             if chars > wanted.chars {
                 break;
@@ -114,6 +120,11 @@ impl History {
         picked.reverse();
         picked
     }
+}
+
+fn addressed(text: &str, to: &str) -> String {
+    let (start, rest) = text.split_at("<message".len());
+    [start, to, rest].concat()
 }
 
 /// A message of the room with its time, and with a ` to='…'`.
@@ -164,6 +175,7 @@ mod tests {
                 at_ms: 1000 * number,
                 id: format!("{number}").into(),
                 by: "".into(),
+                dated: false,
                 text: format!("<message id='{number:02}'><body>x</body></message>").into(),
             };
             history.push(line, 25);

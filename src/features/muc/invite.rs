@@ -1,24 +1,15 @@
 //! XEP-0045 §7.8.2: invitations that go through the room, and their declination. Direct ones (XEP-0249) need no room.
 
+use super::affiliation::{self, By, Change};
 use super::roles::{Act, Right, has};
 use super::room::Room;
 use crate::engine::Engine;
 use crate::engine::session::SessionId;
 use crate::limits;
-use crate::store::{Affiliated, Affiliation};
+use crate::store::{Affiliation, Noted};
 use crate::xml::{Element, written};
 use crate::xmpp::{BareJid, Condition, Jid, Stanza, StanzaError, ns};
-use std::collections::VecDeque;
-
-/// Invitations that were sent lately: who may decline what, so that nobody lets a room speak to strangers.
-#[derive(Default)]
-struct Sent(VecDeque<Invitation>);
-
-struct Invitation {
-    room: BareJid,
-    by: Box<str>,
-    to: Box<str>,
-}
+use std::borrow::Cow;
 
 /// Somebody invites others; each `<invite/>` is one.
 pub fn invite(
@@ -43,45 +34,89 @@ pub fn invite(
     if members_only && !has(affiliation, Right::Members) && !member_may {
         return Err(Condition::Forbidden.into());
     }
-    for one in x
+    let wanted: Vec<Invited<'_>> = x
         .children()
         .filter(|child| child.is(ns::MUC_USER, "invite"))
         .take(limits::ROOM_ITEMS)
-    {
-        let to = one.attr("to").ok_or(Condition::BadRequest)?;
-        let to = Jid::parse(&to).map_err(|_| StanzaError::from(Condition::JidMalformed))?;
-        let to = addressee(engine, room, &to)?;
-        if room.affiliation(engine, &Jid::from(&to)) == Affiliation::Outcast
-            && !has(affiliation, Right::Members)
-        {
-            return Err(Condition::Forbidden.into());
-        }
-        let known = room.affiliation(engine, &Jid::from(&to));
-        if members_only && known < Affiliation::Member {
-            // §9.5: who is invited to a room that only members enter becomes one.
-            let mut new = match room.people.get(to.as_str()) {
-                Some(one) => one.clone(),
-                None => Affiliated::new(to.as_str(), Affiliation::Member),
+        .map(|child| read(engine, room, affiliation, child))
+        .collect::<Result<_, _>>()?;
+    let own = stanza.from.bare();
+    let by = By {
+        nick: None,
+        jid: Some(own),
+    };
+    for one in wanted {
+        let to = Jid::from(&one.to);
+        if members_only && room.affiliation(engine, &to) < Affiliation::Member {
+            // §7.8.2: who is invited to a room that only members enter becomes one.
+            let change = Change {
+                jid: to.bare().to_owned(),
+                to: Affiliation::Member,
+                nick: None,
+                reason: None,
             };
-            new.affiliation = Affiliation::Member;
-            room.affiliate(engine, new)?;
+            let news = affiliation::apply(engine, room, vec![change], by)?;
+            affiliation::tell_without_inviting(engine, room, news, by);
         }
-        let reason = one
-            .child(ns::MUC_USER, "reason")
-            .map(|reason| reason.text());
-        let thread = one
-            .child(ns::MUC_USER, "continue")
-            .map(|on| on.attr("thread").unwrap_or_default());
+        let to = match one.resource {
+            Some(resource) => one.to.with_resource(&resource).ok(),
+            None => None,
+        }
+        .map_or(to, |full| Jid::from(&full).into_owned());
         send(
             engine,
             room,
-            Some(stanza.from.bare()),
-            to.as_str(),
-            reason.as_deref(),
-            thread.as_deref(),
+            Some(own),
+            &to,
+            one.reason.as_deref(),
+            one.thread.as_deref(),
         );
     }
     Ok(())
+}
+
+/// One invitation, checked.
+struct Invited<'s> {
+    to: BareJid,
+    /// The device that was named (§7.9).
+    resource: Option<String>,
+    reason: Option<Cow<'s, str>>,
+    thread: Option<Cow<'s, str>>,
+}
+
+fn read<'s>(
+    engine: &Engine,
+    room: &Room,
+    by: Affiliation,
+    invite: Element<'s>,
+) -> Result<Invited<'s>, StanzaError> {
+    let text = invite.attr("to").ok_or(Condition::BadRequest)?;
+    let jid = Jid::parse(&text).map_err(|_| StanzaError::from(Condition::JidMalformed))?;
+    let to = addressee(engine, room, &jid)?;
+    if room.affiliation(engine, &Jid::from(&to)) == Affiliation::Outcast && !has(by, Right::Members)
+    {
+        return Err(Condition::Forbidden.into());
+    }
+    let reason = invite.child(ns::MUC_USER, "reason");
+    let reason = reason.map(|reason| reason.text());
+    if reason
+        .as_ref()
+        .is_some_and(|reason| reason.len() > limits::ROOM_TEXT_BYTES)
+    {
+        return Err(StanzaError::text(
+            Condition::NotAcceptable,
+            "that reason is too long",
+        ));
+    }
+    let is_account = jid.bare() == to.as_str();
+    Ok(Invited {
+        resource: jid.resource().filter(|_| is_account).map(str::to_owned),
+        to,
+        reason,
+        thread: invite
+            .child(ns::MUC_USER, "continue")
+            .map(|on| on.attr("thread").unwrap_or_default()),
+    })
 }
 
 /// The account behind an address: its own, or that of an occupant of this room. `item-not-found` where there is none (§7.8.2).
@@ -111,21 +146,24 @@ fn addressee(engine: &Engine, room: &Room, to: &Jid<'_>) -> Result<BareJid, Stan
 /// Sends an invitation in the room's name; `by` is who invites, the room itself where there is none.
 pub fn send(
     engine: &mut Engine,
-    room: &Room,
+    room: &mut Room,
     by: Option<&str>,
-    to: &str,
+    to: &Jid<'_>,
     reason: Option<&str>,
     thread: Option<&str>,
 ) {
-    let parsed = Jid::parse(to);
-    let Some(name) = parsed.as_ref().ok().and_then(Jid::local) else {
+    let Some(name) = to.local() else {
         return;
     };
-    let by = by.unwrap_or(room.jid.as_str());
+    let by = by.unwrap_or(room.jid.as_str()).to_owned();
+    // XEP-0191 §3.3: whom somebody blocks does not reach them through a room either, and does not learn it.
+    if blocks(engine, name, &by) {
+        return;
+    }
     let password = room.record.config.password.as_deref();
     let inner = written(|out| {
         out.start("x").attr("xmlns", ns::MUC_USER);
-        out.start("invite").attr("from", by);
+        out.start("invite").attr("from", &by);
         if let Some(reason) = reason {
             out.leaf("reason", reason);
         }
@@ -140,20 +178,20 @@ pub fn send(
         }
         out.end();
     });
-    match engine.tell_account_from(&room.jid, name, &inner, true) {
-        Ok(_) => {
-            let sent = &mut engine.memory::<Sent>().0;
-            if sent.len() == limits::ROOM_INVITATIONS {
-                sent.pop_front();
-            }
-            sent.push_back(Invitation {
-                room: room.jid.clone(),
-                by: by.into(),
-                to: to.into(),
-            });
-        }
-        Err(error) => log::error!("{to} could not be invited to {}: {error}", room.jid),
+    let told = engine.tell_account_from(&room.jid, (name, to.resource()), &inner, true);
+    let outcome = match told {
+        // Who may decline what is noted, so that nobody lets a room speak to strangers.
+        Ok(true) => room.note(engine, to.bare(), Noted::Invited(by)),
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = outcome {
+        log::error!("{to} could not be invited to {}: {error}", room.jid);
     }
+}
+
+fn blocks(engine: &Engine, account: &str, jid: &str) -> bool {
+    Jid::parse(jid).is_ok_and(|jid| engine.blocks(account, &jid).unwrap_or(false))
 }
 
 /// Who was invited declines: who invited hears of it.
@@ -165,15 +203,21 @@ pub fn decline(
 ) -> Result<(), StanzaError> {
     let to = decline.attr("to").ok_or(Condition::BadRequest)?;
     let to = Jid::parse(&to).map_err(|_| StanzaError::from(Condition::JidMalformed))?;
-    let by = addressee(engine, room, &to)?;
-    let sent = &mut engine.memory::<Sent>().0;
-    let place = sent.iter().position(|one| {
-        one.room == room.jid && *one.by == *by.as_str() && *one.to == *stanza.from.bare()
-    });
-    let Some(place) = place else {
-        return Err(Condition::ItemNotFound.into());
+    let is_room = to.as_str() == room.jid.as_str();
+    let by = match is_room {
+        true => room.jid.clone(),
+        false => addressee(engine, room, &to)?,
     };
-    sent.remove(place);
+    let invited = room.strike(engine, stanza.from.bare(), |what| {
+        *what == Noted::Invited(by.as_str().to_owned())
+    })?;
+    if !invited {
+        return Err(Condition::ItemNotFound.into());
+    }
+    // Where the room itself has invited there is nobody to hear it.
+    if is_room {
+        return Ok(());
+    }
     let inner = written(|out| {
         out.start("x").attr("xmlns", ns::MUC_USER);
         out.start("decline").attr("from", stanza.from.bare());
@@ -183,6 +227,9 @@ pub fn decline(
         out.end().end();
     });
     let name = by.local().unwrap_or_default().to_owned();
-    engine.tell_account_from(&room.jid, &name, &inner, true)?;
+    if blocks(engine, &name, stanza.from.bare()) {
+        return Ok(());
+    }
+    engine.tell_account_from(&room.jid, (&name, None), &inner, true)?;
     Ok(())
 }

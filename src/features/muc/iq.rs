@@ -2,7 +2,8 @@
 
 use super::room::{self, Room};
 use super::{
-    admin, archive, card, disco, hats, moderation, owner, presence, register, search, tokens,
+    about, admin, archive, card, disco, hats, mention_rules, moderation, owner, people, presence,
+    register, search, tokens,
 };
 use crate::engine::Engine;
 use crate::engine::delivery::Worth;
@@ -117,16 +118,18 @@ fn to_room(
         hats::take(engine, room, asks)
     } else if payload.is_in(ns::ARCHIVE) {
         archive::take(engine, room, asks)
+    } else if payload.is(ns::MENTIONS, "query") {
+        mention_rules::take(engine, room, asks)
     } else if payload.is_in(tokens::NS) {
         tokens::take(engine, room, asks)
     } else if asks.is_set {
         Err(Condition::ServiceUnavailable.into())
     } else if payload.is(ns::DISCO_INFO, "query") {
-        disco::room_info(engine, room, asks)
+        about::room_info(engine, room, asks)
     } else if payload.is(ns::DISCO_ITEMS, "query") {
-        disco::room_items(engine, room, asks)
-    } else if payload.is(disco::PEOPLE, "people") {
-        disco::people(engine, room, asks)
+        about::room_items(engine, room, asks)
+    } else if payload.is(people::NS, "people") {
+        people::take(engine, room, asks)
     } else if payload.is(ns::PING, "ping") {
         Ok(Answer::Empty)
     } else {

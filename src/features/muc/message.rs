@@ -1,19 +1,21 @@
 //! XEP-0045 §7.4, §7.5, §8.1: messages to everybody, to one occupant, and the subject. A message to everybody is one text that each occupant gets a copy of
 //! with an own head.
 
+use super::archive::Speaker;
 use super::history::Line;
 use super::presence;
 use super::roles::{Act, Right, Role, has};
 use super::room::{self, Room, Rooms};
-use super::{archive, enter, invite, mentions, moderation, register, voice};
+use super::{
+    absent, archive, invite, leave, mentions, private, register, retraction, subject, voice,
+};
 use crate::engine::Engine;
 use crate::engine::content;
 use crate::engine::delivery::{Delivery, Worth};
 use crate::engine::session::SessionId;
 use crate::limits;
-use crate::store::{PrivateMessages, RoomSubject};
 use crate::xml::{Element, Splice, Writer, splice, written};
-use crate::xmpp::{Condition, ErrorType, Form, Jid, MessageType, Stanza, StanzaError, ns, time};
+use crate::xmpp::{Condition, ErrorType, Form, Jid, MessageType, Stanza, StanzaError, ns};
 
 /// A message for a room or an occupant.
 pub fn take(
@@ -26,37 +28,37 @@ pub fn take(
     match (stanza.message_type(), nick) {
         (Some(MessageType::Error), nick) => {
             if let Some(nick) = nick {
-                return_error(engine, session, stanza, name, nick);
+                private::return_error(engine, session, stanza, name, nick);
             }
             failed(engine, session, stanza, name);
             Ok(())
         }
         (Some(MessageType::Groupchat), None) => room::visit(engine, name, |engine, room| {
-            check_open(room)?;
+            check_open(room, session)?;
             to_all(engine, room, session, stanza)
         }),
         // §7.5: what is for one is not for all.
         (Some(MessageType::Groupchat), Some(_)) => {
             room::visit(engine, name, |_, room| {
-                check_open(room)?;
+                check_open(room, session)?;
                 room.occupant_of(session)
             })?;
             Err(Condition::BadRequest.into())
         }
         (_, None) => room::visit(engine, name, |engine, room| {
-            check_open(room)?;
+            check_open(room, session)?;
             to_room(engine, room, session, stanza)
         }),
         (_, Some(nick)) => room::visit(engine, name, |engine, room| {
-            check_open(room)?;
-            to_one(engine, room, session, stanza, nick)
+            check_open(room, session)?;
+            private::to_one(engine, room, session, stanza, nick)
         }),
     }
 }
 
-/// §17.2: a room that is not unlocked is not there.
-fn check_open(room: &Room) -> Result<(), StanzaError> {
-    match room.locked && room.occupants.is_empty() {
+/// §17.2: a room that is not unlocked is not there, but for its maker.
+fn check_open(room: &Room, session: SessionId) -> Result<(), StanzaError> {
+    match room.locked && room.seat_of(session).is_none() {
         true => Err(Condition::ItemNotFound.into()),
         false => Ok(()),
     }
@@ -71,16 +73,20 @@ fn to_all(
 ) -> Result<(), StanzaError> {
     let place = room.occupant_of(session)?;
     let root = stanza.xml.root();
-    if is_subject(root) {
-        return change_subject(engine, room, place, stanza);
+    if subject::is_change(root) {
+        return subject::change(engine, room, place, stanza);
     }
     let role = room.occupants[place].role;
     if !role.allows(Act::Speak) {
-        return Err(Condition::Forbidden.into());
+        // §7.5: clients show the sentence, or else the bare word.
+        return Err(StanzaError::text(
+            Condition::Forbidden,
+            "you may listen here, but not speak: ask a moderator for voice",
+        ));
     }
     let worth = Worth::of(stanza);
     if worth == Worth::Passing && !room.occupants[place].passing.allows(engine.now.mono_ms) {
-        // §13.6: nobody misses it.
+        // §14.6: nobody misses it.
         engine.trace(|| "room: too much typing".to_owned());
         return Ok(());
     }
@@ -91,8 +97,10 @@ fn to_all(
     text.clear();
     let occupant = &room.occupants[place];
     let how_owner = has(occupant.affiliation, Right::Configure);
-    let without = forged(engine, stanza, how_owner);
-    let append = stamp(room, place);
+    let mut without = forged(engine, stanza, how_owner);
+    without.extend(mentions::unwanted(room, place, root));
+    let dated = how_owner && root.child(ns::DELAY, "delay").is_some();
+    let append = stamp(&room.occupants[place].id);
     let how = Splice {
         from: Some(occupant.jid.as_str()),
         to: Some(""),
@@ -103,10 +111,12 @@ fn to_all(
     };
     splice(&mut text, stanza.xml, &how);
     // XEP-0313 §7: the id of what is kept is the archive's; the message is sent with it.
-    let with = occupant.jid.clone();
     let before = engine.store.ticket();
     let kept = match archive::takes(root) {
-        true => archive::keep(engine, room, with.as_str(), &text)?,
+        true => {
+            let speaker = Speaker::occupant(occupant);
+            archive::keep(engine, room, &speaker, &text)?
+        }
         false => None,
     };
     let id = match &kept {
@@ -129,16 +139,18 @@ fn to_all(
         }
     }
     if let Some(id) = &id {
-        remember(engine, room, place, id, &text);
-        let retract = root.child(ns::RETRACTION, "retract");
-        if let Some(taken_back) = retract.and_then(|retract| retract.attr("id")) {
+        absent::tell(engine, room, place, root);
+        remember(engine, room, place, id, &text, dated);
+        if let Some(retract) = root.child(ns::RETRACTION, "retract") {
             let author = room.occupants[place].id.clone();
-            moderation::by_author(engine, room, &author, &taken_back);
+            retraction::by_author(engine, room, session, author, root, retract);
         }
-        if root.child(ns::CLIENT, "body").is_some() {
+        // XEP-0502 §4: what is read for itself, and no correction of it.
+        let is_correction = root.child(ns::CORRECTION, "replace").is_some();
+        if root.child(ns::CLIENT, "body").is_some() && !is_correction {
             room.activity.count(engine.now.wall_ms);
-            mentions::forward(engine, room, place, root, &text)?;
         }
+        mentions::forward(engine, room, place, root, &text)?;
     }
     engine.memory::<Scratch>().0 = text.into_bytes();
     Ok(())
@@ -149,17 +161,17 @@ fn to_all(
 struct Scratch(Vec<u8>);
 
 /// What the room adds to what an occupant says: who it was (XEP-0421 §3.2).
-fn stamp(room: &Room, place: usize) -> String {
+pub fn stamp(id: &str) -> String {
     written(|out| {
         out.start("occupant-id")
             .attr("xmlns", ns::OCCUPANT_ID)
-            .attr("id", &room.occupants[place].id)
+            .attr("id", id)
             .end();
     })
 }
 
 /// Puts the room's id into a message that ends with its end tag (XEP-0359 §3).
-fn push_id(text: &mut String, by: &str, id: &str) {
+pub fn push_id(text: &mut String, by: &str, id: &str) {
     const END: &str = "</message>";
     text.truncate(text.len() - END.len());
     Writer::new(text)
@@ -180,7 +192,7 @@ pub fn with_id(text: &str, by: &str, id: &str) -> String {
     text
 }
 
-fn remember(engine: &Engine, room: &mut Room, place: usize, id: &str, text: &str) {
+fn remember(engine: &Engine, room: &mut Room, place: usize, id: &str, text: &str, dated: bool) {
     if text.len() > limits::ROOM_HISTORY_BYTES {
         return;
     }
@@ -188,6 +200,7 @@ fn remember(engine: &Engine, room: &mut Room, place: usize, id: &str, text: &str
         at_ms: engine.now.wall_ms,
         id: id.into(),
         by: room.occupants[place].id.clone(),
+        dated,
         text: text.into(),
     };
     let most = room.record.config.max_history as usize;
@@ -196,7 +209,7 @@ fn remember(engine: &Engine, room: &mut Room, place: usize, id: &str, text: &str
 
 /// The children of a message that only a room or a server may say: all of them, by the decoded name (HOLES 16). An owner may say when others of a one-to-one
 /// chat said what they said (§7.9).
-fn forged<'s>(engine: &Engine, stanza: &'s Stanza<'_>, owner: bool) -> Vec<Element<'s>> {
+pub fn forged<'s>(engine: &Engine, stanza: &'s Stanza<'_>, owner: bool) -> Vec<Element<'s>> {
     let service = stanza.to.as_ref().map_or("", Jid::domain);
     let mut found = engine.forged(stanza);
     if owner {
@@ -222,7 +235,7 @@ fn forged<'s>(engine: &Engine, stanza: &'s Stanza<'_>, owner: bool) -> Vec<Eleme
     found
 }
 
-/// XEP-0500 §5: who is neither admin nor owner waits between two messages with a body.
+/// XEP-0500 §6: who is neither admin nor owner waits between two messages with a body.
 fn check_pace(
     engine: &Engine,
     room: &mut Room,
@@ -242,120 +255,15 @@ fn check_pace(
     // By account, so that leaving and entering changes nothing.
     room.spoke.retain(|(_, at)| now_ms - at < pause_ms);
     if room.spoke.iter().any(|(who, _)| *who == bare) {
+        let seconds = room.record.config.slow_seconds;
         return Err(StanzaError::text(
             Condition::PolicyViolation,
-            "this room is slow: wait before you write again",
+            format!("this room is slow: wait {seconds} seconds between two messages"),
         )
         .kind(ErrorType::Wait));
     }
     room.spoke.push((bare, now_ms));
     Ok(())
-}
-
-/// §8.1: a subject and neither a body nor a thread.
-fn is_subject(root: Element<'_>) -> bool {
-    root.child(ns::CLIENT, "subject").is_some()
-        && root.child(ns::CLIENT, "body").is_none()
-        && root.child(ns::CLIENT, "thread").is_none()
-}
-
-/// §8.1: another subject, for those who may.
-fn change_subject(
-    engine: &mut Engine,
-    room: &mut Room,
-    place: usize,
-    stanza: &Stanza<'_>,
-) -> Result<(), StanzaError> {
-    let role = room.occupants[place].role;
-    let may = role.allows(Act::Subject)
-        || (room.record.config.change_subject && role >= Role::Participant);
-    if !may {
-        return Err(Condition::Forbidden.into());
-    }
-    let subjects = stanza.xml.root().children();
-    let xml = written(|out| {
-        for subject in subjects.filter(|child| child.is(ns::CLIENT, "subject")) {
-            let lang = subject.attr("xml:lang");
-            out.start("subject")
-                .attr_opt("xml:lang", lang.as_deref())
-                .text(&subject.text())
-                .end();
-        }
-    });
-    if xml.len() > limits::ROOM_TEXT_BYTES {
-        return Err(StanzaError::text(
-            Condition::NotAcceptable,
-            "that subject is too long",
-        ));
-    }
-    let nick = room.occupants[place].nick.to_string();
-    set_subject(engine, room, xml, nick, stanza.id.as_deref())
-}
-
-/// Sets the subject and tells everybody; the message to the room's own client is told when it is on the disk.
-pub fn set_subject(
-    engine: &mut Engine,
-    room: &mut Room,
-    xml: String,
-    nick: String,
-    id: Option<&str>,
-) -> Result<(), StanzaError> {
-    let subject = RoomSubject {
-        xml,
-        nick,
-        at_ms: engine.now.wall_ms,
-    };
-    let before = room.record.subject.replace(subject);
-    let written_before = engine.store.ticket();
-    if let Err(error) = room.keep(engine) {
-        room.record.subject = before;
-        return Err(error.into());
-    }
-    let ticket = (engine.store.ticket() != written_before).then(|| engine.ticket());
-    let text = subject_message(room, id, "");
-    let from = Jid::from(&room.jid);
-    for seat in room.occupants.iter().flat_map(|other| &other.seats) {
-        presence::hand(engine, &from, seat, &text, ticket, Worth::Now);
-    }
-    Ok(())
-}
-
-/// §7.2.16: the subject, for one who enters.
-pub fn subject_text(room: &Room, to: &str) -> String {
-    let text = subject_message(room, None, &{
-        match &room.record.subject {
-            Some(subject) => written(|out| {
-                out.start("delay")
-                    .attr("xmlns", ns::DELAY)
-                    .attr("from", room.jid.as_str())
-                    .attr("stamp", &time::format(subject.at_ms))
-                    .end();
-            }),
-            None => String::new(),
-        }
-    });
-    let (start, rest) = text.split_at("<message".len());
-    [start, to, rest].concat()
-}
-
-fn subject_message(room: &Room, id: Option<&str>, append: &str) -> String {
-    let subject = room.record.subject.as_ref();
-    let nick = subject.map_or("", |subject| &subject.nick);
-    let from = match room.jid.with_resource(nick) {
-        Ok(occupant) if !nick.is_empty() => occupant.as_str().to_owned(),
-        _ => room.jid.as_str().to_owned(),
-    };
-    written(|out| {
-        out.start("message")
-            .attr("from", &from)
-            .attr_opt("id", id)
-            .attr("type", "groupchat");
-        match subject {
-            Some(subject) => out.raw(&subject.xml),
-            None => out.start("subject").end(),
-        };
-        out.raw(append).end();
-    })
 }
 
 /// A message of the room itself to everybody, with this inside.
@@ -419,7 +327,7 @@ fn to_room(
             return voice::take(engine, room, session, stanza, &form);
         }
         if form.is_submitted(ns::MUC_REGISTER) && form.get("muc#register_allow").is_some() {
-            return register::approve(engine, room, session, stanza, &form);
+            return register::approve(engine, room, stanza, &form);
         }
     }
     // §17.2: improperly typed.
@@ -427,85 +335,7 @@ fn to_room(
     Err(Condition::BadRequest.into())
 }
 
-/// §7.5: a message to one occupant, on all devices.
-fn to_one(
-    engine: &mut Engine,
-    room: &mut Room,
-    session: SessionId,
-    stanza: &Stanza<'_>,
-    nick: &str,
-) -> Result<(), StanzaError> {
-    let place = room.occupant_of(session)?;
-    let to = room.called(nick).ok_or(Condition::ItemNotFound)?;
-    let role = room.occupants[place].role;
-    let may = match room.record.config.private_messages {
-        PrivateMessages::Anyone => true,
-        PrivateMessages::Participants => role >= Role::Participant,
-        PrivateMessages::Moderators => role >= Role::Moderator,
-        PrivateMessages::Nobody => false,
-    };
-    if !may {
-        return Err(StanzaError::text(
-            Condition::Forbidden,
-            "private messages are not for you in this room",
-        ));
-    }
-    room.occupants[place].active_ms = engine.now.wall_ms;
-    let mut append = stamp(room, place);
-    Writer::new(&mut append)
-        .start("x")
-        .attr("xmlns", ns::MUC_USER)
-        .end();
-    pass_on(engine, room, place, to, stanza, &append);
-    Ok(())
-}
-
-fn pass_on(
-    engine: &mut Engine,
-    room: &Room,
-    from: usize,
-    to: usize,
-    stanza: &Stanza<'_>,
-    append: &str,
-) {
-    let without = forged(engine, stanza, false);
-    let from = &room.occupants[from].jid;
-    let how = Splice {
-        from: Some(from.as_str()),
-        to: Some(""),
-        lang: stanza.lang.as_deref(),
-        without: &without,
-        append,
-        ..Splice::default()
-    };
-    let mut text = Vec::new();
-    splice(&mut text, stanza.xml, &how);
-    let text = String::from_utf8(text).expect("a checked stanza is text");
-    let from = Jid::from(from);
-    for seat in &room.occupants[to].seats {
-        presence::hand(engine, &from, seat, &text, None, Worth::of(stanza));
-    }
-}
-
-/// An error that answers a private message goes back the same way.
-fn return_error(
-    engine: &mut Engine,
-    session: SessionId,
-    stanza: &Stanza<'_>,
-    name: &str,
-    nick: &str,
-) {
-    // Nobody is told that an error could not be returned (RFC 6120 §8.3.1).
-    let _ = room::visit(engine, name, |engine, room| {
-        let place = room.occupant_of(session)?;
-        if let Some(to) = room.called(nick).filter(|to| *to != place) {
-            pass_on(engine, room, place, to, stanza, "");
-        }
-        Ok(())
-    });
-}
-
-/// §14.1, §18.3: conditions of errors after which somebody is not here any more.
+/// §11.1, §18.1.2: conditions of errors after which somebody is not here any more.
 const DEAD: [&str; 6] = [
     "gone",
     "item-not-found",
@@ -524,6 +354,6 @@ pub fn failed(engine: &mut Engine, session: SessionId, stanza: &Stanza<'_>, name
             .any(|child| child.is_in(ns::STANZA_ERRORS) && DEAD.contains(&child.name()))
     });
     if dead && !engine.memory::<Rooms>().of(session).is_empty() {
-        enter::leave_room(engine, session, name, "", &[333]);
+        leave::leave_room(engine, session, name, "", &[333]);
     }
 }

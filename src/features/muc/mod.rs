@@ -3,42 +3,61 @@
 //! | file | what it is |
 //! |---|---|
 //! | `room.rs` | one room in memory, and all of them |
+//! | `lists.rs`, `notes.rs` | who is something in it; what it remembers of others |
 //! | `occupant.rs` | who is in a room, with a seat for each device |
 //! | `roles.rs` | the tables of privileges |
-//! | `enter.rs`, `presence.rs` | coming, going, nicknames; and how presence is told |
-//! | `message.rs`, `history.rs`, `archive.rs` | what is said, the subject, and what was said before |
+//! | `enter.rs`, `introduce.rs`, `change.rs`, `leave.rs` | coming, being there under a nickname, going |
+//! | `presence.rs` | how all that is told |
+//! | `message.rs`, `private.rs`, `subject.rs` | what is said to all, to one, and what the room is about |
+//! | `absent.rs` | who is not there to hear it |
+//! | `history.rs`, `archive.rs`, `retraction.rs`, `moderation.rs` | what was said before, and what was taken back |
 //! | `iq.rs` | where requests go |
 //! | `admin.rs`, `affiliation.rs` | lists, kicks, bans; and what follows from a change |
 //! | `owner.rs`, `config.rs` | configuration, and its form |
 //! | `invite.rs`, `register.rs`, `voice.rs` | invitations, membership, voice |
-//! | `disco.rs`, `search.rs` | what is found of rooms |
+//! | `disco.rs`, `about.rs`, `search.rs` | what is found of rooms |
+//! | `people.rs` | a room's people in one answer |
+//! | `mentions.rs`, `mention_rules.rs` | whom a message mentions, and who may do that |
+//! | `hats.rs`, `tokens.rs`, `versions.rs`, `card.rs`, `activity.rs` | what else stands on it |
 //! | `operations.rs` | what an administrator of the server does, by whichever door |
 //!
 //! An input takes a room out of [`room::Rooms`], changes it, and puts it back: no two hold one at once.
 
+mod about;
+mod absent;
 mod activity;
 mod admin;
 mod affiliation;
 mod archive;
 mod card;
-mod config;
+mod change;
+pub mod config;
 mod disco;
 mod enter;
 mod hats;
 mod history;
+mod introduce;
 mod invite;
 mod iq;
+mod leave;
+mod lists;
+pub mod mention_rules;
 mod mentions;
 mod message;
 mod moderation;
+mod notes;
 mod occupant;
 pub mod operations;
 mod owner;
+mod people;
 mod presence;
+mod private;
 mod register;
-mod roles;
+mod retraction;
+pub mod roles;
 mod room;
 mod search;
+mod subject;
 mod tokens;
 mod versions;
 mod voice;
@@ -55,6 +74,7 @@ use room::Rooms;
 pub const FEATURE: Feature = Feature {
     spec: "XEP-0045",
     title: "Multi-User Chat",
+    leaves_out: "occupants of other servers; contact addresses, logs and nodes in what is found of a room (§16.5.4); messages that wait for approval (§18.1)",
     service: Some(Service {
         host: |config| config.rooms.enabled.then(|| config.rooms_host()),
         name: "Rooms",
@@ -63,7 +83,7 @@ pub const FEATURE: Feature = Feature {
     wanted: Some(|config| config.rooms.enabled),
     one_occupant: Some(are_one_occupant),
     presence_out: Some(goes_offline),
-    ended: Some(|engine, session| enter::leave_all(engine, session, "")),
+    ended: Some(|engine, session| leave::leave_all(engine, session, "")),
     stopping: Some(stop),
     tick: Some(tick),
     account_deleted: Some(forget_account),
@@ -76,6 +96,8 @@ pub const SELF_PING: Feature = extension("XEP-0410", "MUC Self-Ping (Schrödinge
 /// `room.rs`
 pub const OCCUPANT_ID: Feature =
     extension("XEP-0421", "Occupant Identifiers for Semi-Anonymous MUCs");
+/// What one client says to another: relayed like any message.
+pub const DIRECT_INVITATIONS: Feature = extension("XEP-0249", "Direct MUC Invitations");
 /// `moderation.rs`
 pub const MODERATION: Feature = extension("XEP-0425", "Moderated Message Retraction");
 /// `hats.rs`
@@ -94,6 +116,11 @@ pub const ACTIVITY: Feature = extension("XEP-0502", "MUC Activity Indicator");
 pub const SEARCH: Feature = extension("XEP-0433", "Extended Channel Search");
 /// `mentions.rs`
 pub const MENTIONS: Feature = extension("XEP-0452", "MUC Mention Notifications");
+/// `mentions.rs`
+pub const EXPLICIT_MENTIONS: Feature = Feature {
+    leaves_out: "spaces, which there are none of, and mentions of whole servers",
+    ..extension("XEP-0513", "Explicit Mentions")
+};
 
 const fn extension(spec: &'static str, title: &'static str) -> Feature {
     Feature {
@@ -151,12 +178,12 @@ fn are_one_occupant(
 fn goes_offline(engine: &mut Engine, session: SessionId, stanza: &Stanza<'_>) -> Step {
     let gone = stanza.presence_type() == Some(PresenceType::Unavailable);
     if gone && stanza.to.is_none() {
-        enter::leave_all(engine, session, &occupant::said(stanza));
+        leave::leave_all(engine, session, &occupant::said(stanza, "").all);
     }
     Step::Continue
 }
 
-/// §14.2: the service ends, and says so to everybody.
+/// §11.2: the service ends, and says so to everybody.
 fn stop(engine: &mut Engine) {
     let rooms = engine.memory::<Rooms>();
     let names: Vec<String> = rooms
@@ -199,7 +226,7 @@ fn write_again(engine: &mut Engine) {
 }
 
 fn tick(engine: &mut Engine) {
-    enter::tell_untold(engine);
+    change::tell_untold(engine);
     let now_ms = engine.now.mono_ms;
     engine.memory::<Rooms>().forget_idle(now_ms);
 }
@@ -210,7 +237,11 @@ fn forget_account(engine: &mut Engine, name: &str) {
     let rooms = engine.memory::<Rooms>();
     let names: Vec<String> = rooms
         .loaded()
-        .filter(|room| room.people.contains_key(jid.as_str()))
+        .filter(|room| {
+            room.people.contains_key(jid.as_str())
+                || room.left.contains_key(jid.as_str())
+                || room.notes.iter().any(|note| note.jid == jid.as_str())
+        })
         .map(|room| room.record.name.clone())
         .collect();
     for name in names {

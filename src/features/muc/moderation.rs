@@ -1,15 +1,17 @@
-//! XEP-0425: a moderator takes back what somebody said: everybody hears of it, and the history keeps a tombstone.
+//! XEP-0425: a moderator takes back what somebody said: everybody hears of it, and a tombstone stands in its place, however old it is.
 
-use super::archive;
+use super::archive::{self, Speaker};
 use super::iq::Asks;
 use super::message;
+use super::retraction::{self, Burial};
 use super::roles::Act;
-use super::room::Room;
+use super::room::{self, Room};
 use crate::engine::Engine;
+use crate::engine::dispatch::Asked;
 use crate::engine::feature::Answer;
 use crate::limits;
-use crate::xml::{Document, Writer, written};
-use crate::xmpp::{Condition, StanzaError, ns, time};
+use crate::xml::{Writer, written};
+use crate::xmpp::{Condition, StanzaError, ns};
 
 /// `<moderate id=''><retract/><reason/></moderate>`
 pub fn take(
@@ -39,98 +41,82 @@ pub fn take(
     {
         return Err(Condition::NotAcceptable.into());
     }
-    let said = room.history.find(&id).ok_or(Condition::ItemNotFound)?;
-    let moderated = |out: &mut Writer<'_>| {
+    let own_id = engine.random.id();
+    let inside = |out: &mut Writer<'_>| {
         out.start("moderated")
             .attr("xmlns", ns::MODERATION)
             .attr("by", moderator.jid.as_str());
-        out.start("occupant-id")
-            .attr("xmlns", ns::OCCUPANT_ID)
-            .attr("id", &moderator.id)
-            .end();
-        out.end();
-    };
-    let tombstone = tombstone(&said.text, |out| {
-        out.start("retracted")
-            .attr("xmlns", ns::RETRACTION)
-            .attr("stamp", &time::format(engine.now.wall_ms));
-        moderated(out);
+        out.raw(&message::stamp(&moderator.id)).end();
         if let Some(reason) = &reason {
             out.leaf("reason", reason);
         }
         out.end();
-    });
+    };
     let retract = written(|out| {
         out.start("retract")
             .attr("xmlns", ns::RETRACTION)
             .attr("id", &id);
-        moderated(out);
-        if let Some(reason) = &reason {
-            out.leaf("reason", reason);
-        }
-        out.end();
+        inside(out);
     });
-    if let Some(tombstone) = tombstone {
-        bury(engine, room, &id, &tombstone);
-    }
-    let own_id = engine.random.id();
-    let text = written(|out| {
-        out.start("message")
-            .attr("from", room.jid.as_str())
-            .attr("id", &own_id)
-            .attr("type", "groupchat")
-            .raw(&retract)
-            .end();
-    });
-    let room_jid = room.jid.as_str().to_owned();
-    let kept = archive::keep(engine, room, &room_jid, text.as_bytes())?;
-    let id = kept.map_or(own_id, |kept| kept.text().as_str().to_owned());
-    let text = message::with_id(&text, &room_jid, &id);
-    message::announce_text(engine, room, &text, |_| true);
-    Ok(Answer::Empty)
-}
-
-/// What is left of a message (§5, XEP-0424 §5): its head, who said it, its id, and that it is no more.
-fn tombstone(text: &str, retracted: impl FnOnce(&mut Writer<'_>)) -> Option<String> {
-    let document =
-        Document::parse_within(text.to_owned(), crate::xml::Scope::of_default(ns::CLIENT)).ok()?;
-    let root = document.root();
-    let from = root.attr("from")?;
-    let id = root.attr("id");
-    Some(written(|out| {
-        out.start("message")
-            .attr("from", &from)
-            .attr_opt("id", id.as_deref())
-            .attr("type", "groupchat");
-        for child in root.children() {
-            if child.is(ns::OCCUPANT_ID, "occupant-id") {
-                out.raw(&child.standalone());
-            }
-        }
-        retracted(out);
-        out.end();
-    }))
-}
-
-/// XEP-0424 §4: an author takes back their own message: the history keeps a tombstone, too. `id` is the room's.
-pub fn by_author(engine: &mut Engine, room: &mut Room, author: &str, id: &str) {
-    let Some(said) = room.history.find(id).filter(|said| *said.by == *author) else {
-        return;
+    let burial = Burial {
+        id: id.into_owned(),
+        author: None,
+        retracted: written(|out| {
+            retraction::retracted(out, Some(&own_id), engine.now.wall_ms);
+            inside(out);
+        }),
     };
-    let tombstone = tombstone(&said.text, |out| {
-        out.start("retracted")
-            .attr("xmlns", ns::RETRACTION)
-            .attr("stamp", &time::format(engine.now.wall_ms))
-            .end();
-    });
-    if let Some(tombstone) = tombstone {
-        bury(engine, room, id, &tombstone);
+    let asked = Asked::new(asks.session, asks.stanza);
+    let name = room.record.name.clone();
+    let message = Announcement {
+        id: own_id,
+        retract,
+    };
+    let later = message.clone();
+    let then = move |engine: &mut Engine, done: Result<(), StanzaError>| {
+        let told =
+            done.and_then(|()| room::visit(engine, &name, |engine, room| later.send(engine, room)));
+        engine.when_committed(move |engine, fine| {
+            let told = match fine {
+                true => told.map(|()| None),
+                false => Err(Condition::InternalServerError.into()),
+            };
+            engine.answer(&asked, told);
+        });
+    };
+    match burial.begin(engine, room, asks.session, Box::new(then)) {
+        Some(done) => {
+            done?;
+            message.send(engine, room)?;
+            Ok(Answer::Empty)
+        }
+        None => Ok(Answer::Later),
     }
 }
 
-/// Puts a tombstone in the place of a message, in memory and in the archive.
-fn bury(engine: &mut Engine, room: &mut Room, id: &str, tombstone: &str) {
-    archive::replace(engine, room, id, tombstone);
-    let text = message::with_id(tombstone, room.jid.as_str(), id);
-    room.history.replace(id, text.into());
+/// The room's own message that something was taken back.
+#[derive(Clone)]
+struct Announcement {
+    id: String,
+    retract: String,
+}
+
+impl Announcement {
+    /// To everybody, and into the archive for who is away.
+    fn send(&self, engine: &mut Engine, room: &mut Room) -> Result<(), StanzaError> {
+        let text = written(|out| {
+            out.start("message")
+                .attr("from", room.jid.as_str())
+                .attr("id", &self.id)
+                .attr("type", "groupchat")
+                .raw(&self.retract)
+                .end();
+        });
+        let speaker = Speaker::room(room);
+        let kept = archive::keep(engine, room, &speaker, text.as_bytes())?;
+        let id = kept.map_or(self.id.clone(), |kept| kept.text().as_str().to_owned());
+        let text = message::with_id(&text, room.jid.as_str(), &id);
+        message::announce_text(engine, room, &text, |_| true);
+        Ok(())
+    }
 }

@@ -1,5 +1,6 @@
 //! Who is in a room: a person under a nickname, with a seat for each device (XEP-0045 §7.2.8: several sessions of one account share a nickname).
 
+use super::presence::Shown;
 use super::roles::{Role, Standing};
 use crate::engine::session::SessionId;
 use crate::limits;
@@ -28,6 +29,8 @@ pub struct Occupant {
     pub hats: Box<str>,
     /// The devices; never empty.
     pub seats: Vec<Seat>,
+    /// Their presence, as those who come are told it.
+    pub written: Shown,
     /// Typing and presence of late, which others are not shown above a rate.
     pub passing: Rate,
     /// Whether the others have not been shown the last presence.
@@ -46,7 +49,7 @@ pub struct Rate {
 impl Rate {
     /// Counts one more; whether it is still within `limits::ROOM_PASSING` of a window.
     pub fn allows(&mut self, now_ms: u64) -> bool {
-        if now_ms.saturating_sub(self.since_ms) >= limits::ROOM_PASSING_MS {
+        if self.count == 0 || now_ms.saturating_sub(self.since_ms) >= limits::ROOM_PASSING_MS {
             *self = Rate {
                 since_ms: now_ms,
                 count: 0,
@@ -54,6 +57,27 @@ impl Rate {
         }
         self.count += 1;
         self.count <= limits::ROOM_PASSING
+    }
+}
+
+/// Who came into a room lately, and how often: everybody is told of each coming and going (§14.6).
+#[derive(Default)]
+pub struct Comings(Vec<(BareJid, Rate)>);
+
+impl Comings {
+    /// Counts one more coming of somebody; whether it is still within `limits::ROOM_PASSING` of a window.
+    pub fn allows(&mut self, who: &BareJid, now_ms: u64) -> bool {
+        self.0
+            .retain(|(_, rate)| now_ms.saturating_sub(rate.since_ms) < limits::ROOM_PASSING_MS);
+        match self.0.iter_mut().find(|(known, _)| known == who) {
+            Some((_, rate)) => rate.allows(now_ms),
+            None => {
+                let mut rate = Rate::default();
+                let allowed = rate.allows(now_ms);
+                self.0.push((who.clone(), rate));
+                allowed
+            }
+        }
     }
 }
 
@@ -69,6 +93,8 @@ pub struct Seat {
     pub number: u32,
     /// What it says of itself: the children of its last presence that others may see.
     pub said: Rc<str>,
+    /// The end of that which the server put there (XEP-0398 §4): the hash of the picture, for those alone who may know whose it is (§8).
+    pub photo: Option<Rc<str>>,
 }
 
 impl Occupant {
@@ -88,14 +114,15 @@ impl Occupant {
 
 impl Seat {
     /// A device with what it says of itself.
-    pub fn new(session: SessionId, jid: FullJid, number: u32, said: Rc<str>) -> Seat {
+    pub fn new(session: SessionId, jid: FullJid, number: u32, said: Said) -> Seat {
         let to = format!(" to='{}'", escaped(jid.as_str()));
         Seat {
             session,
             jid,
             to: to.into(),
             number,
-            said,
+            said: said.all,
+            photo: said.photo,
         }
     }
 }
@@ -112,20 +139,34 @@ const OWN: &[&str] = &[
 ];
 
 /// What others may see of a presence, as XML that reads the same in any presence.
-pub fn said(stanza: &Stanza<'_>) -> Rc<str> {
+pub struct Said {
+    /// All of it.
+    pub all: Rc<str>,
+    /// The end of it that is for those alone who see the JID; none where there is no picture.
+    pub photo: Option<Rc<str>>,
+}
+
+/// What a presence says; `photo` stands at its end, in place of what it says of a picture, if not empty.
+pub fn said(stanza: &Stanza<'_>, photo: &str) -> Said {
     let root = stanza.xml.root();
     let lang = root.attr("xml:lang");
     let lang = lang.as_deref().or(stanza.lang.as_deref());
-    let text = written(|out| {
+    let all = written(|out| {
         for child in root.children() {
             if child.is_in(ns::CLIENT) {
                 plain(out, child, lang);
-            } else if !OWN.iter().any(|space| child.is_in(space)) {
+            } else if !OWN.iter().any(|space| child.is_in(space))
+                && (photo.is_empty() || !child.is(ns::VCARD_UPDATE, "x"))
+            {
                 out.raw(&child.standalone());
             }
         }
+        out.raw(photo);
     });
-    text.into()
+    Said {
+        all: all.into(),
+        photo: (!photo.is_empty()).then(|| photo.into()),
+    }
 }
 
 /// RFC 6121 §4.7.2: the children of a presence's own namespace.
@@ -144,7 +185,7 @@ fn plain(out: &mut Writer<'_>, child: Element<'_>, lang: Option<&str>) {
     out.text(&child.text()).end();
 }
 
-/// Characters of other scripts that look like Latin letters, and the letters: who takes "аdmin" with a Cyrillic а would be taken for admin (§13.6).
+/// Characters of other scripts that look like Latin letters, and the letters: who takes "аdmin" with a Cyrillic а would be taken for admin (§14.6).
 const LOOKALIKES: &[(char, char)] = &[
     ('а', 'a'),
     ('в', 'b'),

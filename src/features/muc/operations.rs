@@ -3,14 +3,14 @@
 use super::affiliation::{self, By, Change};
 use super::disco::title;
 use super::invite;
-use super::message;
 use super::owner;
 use super::roles::affiliation_name;
 use super::room::{self, Room, Rooms};
+use super::subject;
 use crate::engine::Engine;
 use crate::engine::administration::{Refusal, Then};
 use crate::limits;
-use crate::store::{Affiliation, RoomConfig};
+use crate::store::{Affiliation, RoomConfig, StoreError};
 use crate::xml::written;
 use crate::xmpp::{BareJid, Jid, StanzaError};
 
@@ -204,7 +204,7 @@ pub fn invite(
                 let news = affiliation::apply(engine, room, vec![change], By::default())?;
                 affiliation::tell_without_inviting(engine, room, news, By::default());
             }
-            invite::send(engine, room, None, jid.as_str(), reason, None);
+            invite::send(engine, room, None, &Jid::from(&jid), reason, None);
             Ok(())
         })?;
         log::info!("{by} invited {jid} to the room {name:?}");
@@ -221,7 +221,7 @@ pub fn topic(engine: &mut Engine, by: &str, name: &str, text: &str, then: Then<B
             let xml = written(|out| {
                 out.start("subject").text(text.trim()).end();
             });
-            message::set_subject(engine, room, xml, String::new(), None)?;
+            subject::set(engine, room, xml, None, None)?;
             Ok(room.jid.clone())
         }),
     };
@@ -229,6 +229,12 @@ pub fn topic(engine: &mut Engine, by: &str, name: &str, text: &str, then: Then<B
         log::info!("{by} changed the subject of the room {jid}");
     }
     engine.once_kept(outcome, then);
+}
+
+/// Whether there is a room of this name, which is prepared, kept or not.
+pub fn is_there(engine: &mut Engine, name: &str) -> Result<bool, StoreError> {
+    let is_loaded = engine.memory::<Rooms>().get(name).is_some();
+    Ok(is_loaded || engine.store.room(name)?.is_some())
 }
 
 fn check_on(engine: &Engine) -> Result<(), Refusal> {

@@ -13,6 +13,7 @@ use crate::limits;
 use crate::store::{Affiliation, RoomConfig};
 use crate::xml::{Element, written};
 use crate::xmpp::{Condition, Form, FormType, Jid, StanzaError, form, ns};
+use std::collections::BTreeMap;
 
 /// A request of the namespace `muc#owner`.
 pub fn take(
@@ -105,6 +106,7 @@ fn submitted(
     }
     let config = config::read(form, &room.record.config)?;
     let changes = listed(room, form)?;
+    affiliation::check_together(room, &changes)?;
     if !affiliation::leaves_an_owner(room, &changes) {
         return Err(Condition::Conflict.into());
     }
@@ -123,39 +125,40 @@ fn submitted(
     Ok(Answer::Later)
 }
 
-/// The people that the form's lists add and leave out (§10.2).
+/// The people that the form's lists add and leave out (§10.2): each list is a whole one. Who is in both is an owner.
 fn listed(room: &Room, form: &Form) -> Result<Vec<Change>, StanzaError> {
-    let mut changes: Vec<Change> = Vec::new();
+    let mut wanted: BTreeMap<String, Affiliation> = BTreeMap::new();
     for (var, _, affiliation) in LISTS {
-        let Some(field) = form.get(var) else { continue };
-        let mut wanted = Vec::new();
-        for text in field.values.iter().filter(|text| !text.trim().is_empty()) {
-            let jid = Jid::parse(text.trim());
-            let jid = jid.map_err(|_| StanzaError::from(Condition::JidMalformed))?;
-            wanted.push(jid.bare().to_owned());
-        }
-        let change = |jid: &str, to| Change {
-            jid: jid.to_owned(),
-            to,
-            nick: None,
-            reason: None,
-        };
-        let those = room.people.values();
-        for one in those.filter(|one| one.affiliation == affiliation) {
-            // One who is in the other list is raised or lowered by that.
-            if !wanted.contains(&one.jid) {
-                changes.push(change(&one.jid, Affiliation::None));
+        for text in form.values(var).iter().map(|text| text.trim()) {
+            if text.is_empty() {
+                continue;
             }
-        }
-        for jid in wanted {
-            changes.retain(|change| change.jid != jid);
-            let now = room.people.get(jid.as_str());
-            if now.is_none_or(|one| one.affiliation != affiliation) {
-                changes.push(change(&jid, affiliation));
-            }
+            let jid = Jid::parse(text).map_err(|_| StanzaError::from(Condition::JidMalformed))?;
+            // §9.2: a domain is banned, or nothing.
+            jid.local().ok_or(Condition::NotAcceptable)?;
+            wanted.insert(jid.bare().to_owned(), affiliation);
         }
     }
-    Ok(changes)
+    let is_whole = |affiliation: Affiliation| {
+        let list = LISTS.iter().find(|(.., listed)| *listed == affiliation);
+        list.is_some_and(|(var, ..)| form.get(var).is_some())
+    };
+    let people = room.people.values();
+    let gone = people.filter(|one| is_whole(one.affiliation) && !wanted.contains_key(&one.jid));
+    let mut changes: Vec<(String, Affiliation)> = gone
+        .map(|one| (one.jid.clone(), Affiliation::None))
+        .collect();
+    changes.extend(wanted.into_iter().filter(|(jid, to)| {
+        let now = room.people.get(jid.as_str());
+        now.is_none_or(|one| one.affiliation != *to)
+    }));
+    let change = |(jid, to)| Change {
+        jid,
+        to,
+        nick: None,
+        reason: None,
+    };
+    Ok(changes.into_iter().map(change).collect())
 }
 
 /// Makes a configuration the room's, and tells who is in it what that means for them.

@@ -1,20 +1,25 @@
 //! Presence of occupants: how the room tells it (XEP-0045 §7.2.2 to §7.2.4, §17.3), and to whom. The text is made once for each of the few ways that it
 //! looks, and each recipient gets a copy with an own head.
 
-use super::occupant::{Occupant, Seat};
-use super::roles::affiliation_name;
+use super::occupant::{self, Occupant, Said, Seat};
+use super::roles::{Role, affiliation_name};
 use super::room::Room;
 use crate::engine::Engine;
 use crate::engine::delivery::{Change, Delivery, Worth};
-use crate::store::Ticket;
+use crate::engine::session::SessionId;
+use crate::store::{Affiliation, Ticket};
 use crate::xml::written;
-use crate::xmpp::{Jid, ns};
+use crate::xmpp::{Jid, Stanza, ns};
+use std::cell::RefCell;
+use std::rc::Rc;
 
 /// One presence of an occupant.
 #[derive(Clone, Copy, Default)]
 pub struct Told<'a> {
     /// Whether the occupant leaves.
     pub gone: bool,
+    /// Whether nobody was shown this nickname before.
+    pub comes: bool,
     /// What the occupant says, as XML.
     pub said: &'a str,
     /// The new nickname, where it changes (§7.6).
@@ -33,6 +38,57 @@ pub struct Told<'a> {
     pub id: Option<&'a str>,
 }
 
+/// An occupant's presence as it was written last for those who come, with the JID and without: who enters a room of many gets copies of what is there.
+#[derive(Default)]
+pub struct Shown([RefCell<Option<Written>>; 2]);
+
+/// One of the two, and all that it says: where any of that is otherwise now, it is written again.
+struct Written {
+    nick: Rc<str>,
+    said: Rc<str>,
+    jid: Box<str>,
+    hats: Box<str>,
+    role: Role,
+    affiliation: Affiliation,
+    text: Rc<str>,
+}
+
+impl Written {
+    fn is_of(&self, occupant: &Occupant) -> bool {
+        let shown = occupant.shown();
+        self.role == occupant.role
+            && self.affiliation == occupant.affiliation
+            && Rc::ptr_eq(&self.nick, &occupant.nick)
+            && Rc::ptr_eq(&self.said, &shown.said)
+            && *self.jid == *shown.jid.as_str()
+            && self.hats == occupant.hats
+    }
+}
+
+/// The presence of one who is there, as it is.
+fn text_of_stay(occupant: &Occupant, jid: bool) -> Rc<str> {
+    let mut kept = occupant.written.0[usize::from(jid)].borrow_mut();
+    if let Some(written) = kept.as_ref().filter(|written| written.is_of(occupant)) {
+        return written.text.clone();
+    }
+    let shown = occupant.shown();
+    let told = Told {
+        said: &shown.said,
+        ..Told::default()
+    };
+    let text: Rc<str> = text(occupant, &told, jid, false).into();
+    *kept = Some(Written {
+        nick: occupant.nick.clone(),
+        said: shown.said.clone(),
+        jid: shown.jid.as_str().into(),
+        hats: occupant.hats.clone(),
+        role: occupant.role,
+        affiliation: occupant.affiliation,
+        text: text.clone(),
+    });
+    text
+}
+
 /// The presence without its `to`, as those see it who may or may not see the JID.
 pub fn text(occupant: &Occupant, told: &Told<'_>, jid: bool, own: bool) -> String {
     written(|out| {
@@ -43,7 +99,11 @@ pub fn text(occupant: &Occupant, told: &Told<'_>, jid: bool, own: bool) -> Strin
         if told.gone {
             out.attr("type", "unavailable");
         }
-        out.raw(told.said);
+        let said = match jid {
+            true => told.said,
+            false => without_photo(occupant, told.said),
+        };
+        out.raw(said);
         out.start("x").attr("xmlns", ns::MUC_USER).raw(told.more);
         let role = match told.gone && told.nick.is_none() {
             true => "none",
@@ -91,6 +151,13 @@ pub fn tell_seat(engine: &mut Engine, occupant: &Occupant, seat: &Seat, told: &T
     hand_presence(engine, occupant, seat, &text, Worth::Now);
 }
 
+/// Tells the occupant's own devices but one.
+pub fn tell_siblings(engine: &mut Engine, occupant: &Occupant, but: SessionId, told: &Told<'_>) {
+    for seat in occupant.seats.iter().filter(|seat| seat.session != but) {
+        tell_seat(engine, occupant, seat, told);
+    }
+}
+
 /// Tells everybody else in the room, if the presence of this role is shown (§7.2.2).
 pub fn tell_others(engine: &mut Engine, room: &Room, occupant: &Occupant, told: &Told<'_>) {
     if !room.shows(occupant.role) {
@@ -117,19 +184,16 @@ pub fn tell_all(engine: &mut Engine, room: &Room, place: usize, told: &Told<'_>)
     tell_own(engine, &room.occupants[place], told);
 }
 
-/// Tells one who enters who is there already: O(occupants).
+/// Tells one who enters who is there already: O(occupants), and for each a copy of a text that is there.
 pub fn tell_who_is_there(engine: &mut Engine, room: &Room, own: usize, seat: &Seat) {
     let reveals = room.reveals_to(room.occupants[own].role);
     for (place, occupant) in room.occupants.iter().enumerate() {
         if place == own || !room.shows(occupant.role) {
             continue;
         }
-        let told = Told {
-            said: &occupant.shown().said,
-            ..Told::default()
-        };
-        let text = text(occupant, &told, reveals, false);
-        hand_presence(engine, occupant, seat, &text, worth(occupant, &told));
+        let text = text_of_stay(occupant, reveals);
+        let worth = worth(occupant, &Told::default());
+        hand_presence(engine, occupant, seat, &text, worth);
     }
 }
 
@@ -138,6 +202,7 @@ fn worth<'a>(of: &'a Occupant, told: &Told<'_>) -> Worth<'a> {
     match told.gone {
         _ if !told.codes.is_empty() || !told.more.is_empty() => Worth::Now,
         true => Worth::Presence(of.jid.as_str(), Change::Goes),
+        false if told.comes => Worth::Presence(of.jid.as_str(), Change::Comes),
         false => Worth::Presence(of.jid.as_str(), Change::Stays),
     }
 }
@@ -179,4 +244,18 @@ fn copy(out: &mut Vec<u8>, text: &str, to: &str) {
     out.extend_from_slice(&text.as_bytes()[..name]);
     out.extend_from_slice(to.as_bytes());
     out.extend_from_slice(&text.as_bytes()[name..]);
+}
+
+/// What others may see of the presence of somebody who comes or is here: with the hash of their picture (XEP-0398 §4 names joins).
+pub fn said_in(engine: &mut Engine, session: SessionId, stanza: &Stanza<'_>) -> Said {
+    let stamp = engine.stamp(session, stanza.xml.root());
+    occupant::said(stanza, &stamp.append)
+}
+
+/// XEP-0398 §8: a picture tells who somebody is, so who does not see that is not told of it by the server.
+fn without_photo<'t>(occupant: &Occupant, said: &'t str) -> &'t str {
+    let photo = occupant.shown().photo.as_deref();
+    photo
+        .and_then(|photo| said.strip_suffix(photo))
+        .unwrap_or(said)
 }

@@ -2,38 +2,27 @@
 //! its admins are asked.
 
 use super::affiliation::{self, By, Change};
+use super::change;
 use super::iq::Asks;
 use super::occupant;
-use super::roles::{Right, has};
+use super::roles::Right;
 use super::room::Room;
 use crate::engine::Engine;
 use crate::engine::feature::Answer;
-use crate::engine::session::SessionId;
 use crate::limits;
-use crate::store::Affiliation;
+use crate::store::{Affiliation, Noted};
 use crate::xml::written;
 use crate::xmpp::{
-    BareJid, Condition, Field, FieldType, Form, FormType, Jid, Stanza, StanzaError, ns,
+    Condition, ErrorType, Field, FieldType, Form, FormType, Jid, Stanza, StanzaError, ns,
 };
-use std::collections::VecDeque;
 
-/// Requests that wait for an admin's answer: nobody is made a member who has not asked.
-#[derive(Default)]
-struct Asked(VecDeque<Request>);
-
-struct Request {
-    room: BareJid,
-    who: Box<str>,
-    nick: String,
-}
-
-/// What may be said beside the nickname: name and label.
-const FIELDS: [(&str, &str); 5] = [
-    ("muc#register_first", "Given Name"),
-    ("muc#register_last", "Family Name"),
-    ("muc#register_url", "Your URL"),
-    ("muc#register_email", "Email Address"),
-    ("muc#register_faqentry", "FAQ Entry"),
+/// What may be said beside the nickname: name, label and type.
+const FIELDS: [(&str, &str, FieldType); 5] = [
+    ("muc#register_first", "Given Name", FieldType::TextSingle),
+    ("muc#register_last", "Family Name", FieldType::TextSingle),
+    ("muc#register_url", "Your URL", FieldType::TextSingle),
+    ("muc#register_email", "Email Address", FieldType::TextSingle),
+    ("muc#register_faqentry", "FAQ Entry", FieldType::TextMulti),
 ];
 
 /// A request of `jabber:iq:register` for a room.
@@ -73,8 +62,8 @@ fn requirements(room: &Room, asks: &Asks<'_, '_>, affiliation: Affiliation) -> S
                         .required()
                         .value(nick.unwrap_or_default()),
                 );
-            for (var, label) in FIELDS {
-                form = form.field(Field::text(var, label));
+            for (var, label, kind) in FIELDS {
+                form = form.field(Field::new(var, Some(kind)).label(label));
             }
             out.leaf(
                 "instructions",
@@ -129,7 +118,7 @@ fn submitted(
         return Err(Condition::Conflict.into());
     }
     if room.record.config.members_only && affiliation < Affiliation::Member {
-        ask_admins(engine, room, asks, &form, nick);
+        ask_admins(engine, room, asks, &form, nick)?;
         return Ok(Answer::Empty);
     }
     let change = Change {
@@ -149,15 +138,40 @@ fn done(
     change: Change,
 ) -> Result<Answer, StanzaError> {
     let before = engine.store.ticket();
+    let who = change.jid.clone();
     let news = affiliation::apply(engine, room, vec![change], By::default())?;
     engine.respond(asks.session, asks.stanza, None, before);
     affiliation::tell(engine, room, news, By::default());
+    change::hold(engine, room, &who)?;
     Ok(Answer::Later)
 }
 
 /// §9.9: the form goes to those who say who belongs to the room, whether they are in it or not.
-fn ask_admins(engine: &mut Engine, room: &Room, asks: &Asks<'_, '_>, form: &Form, nick: String) {
+fn ask_admins(
+    engine: &mut Engine,
+    room: &mut Room,
+    asks: &Asks<'_, '_>,
+    form: &Form,
+    nick: String,
+) -> Result<(), StanzaError> {
     let who = asks.stanza.from.bare();
+    let waiting = room.notes.iter().find_map(|note| match &note.what {
+        Noted::Asks(wanted) if note.jid == who => Some((*wanted == nick, note.at_ms)),
+        _ => None,
+    });
+    // Admins are not asked again and again.
+    if let Some((same, at_ms)) = waiting
+        && engine.now.wall_ms.saturating_sub(at_ms) < limits::ROOM_ASK_AGAIN_MS
+    {
+        return match same {
+            true => Ok(()),
+            false => Err(StanzaError::text(
+                Condition::ResourceConstraint,
+                "your request waits for an answer: ask for another nickname later",
+            )
+            .kind(ErrorType::Wait)),
+        };
+    }
     let mut request = Form::new(FormType::Form)
         .title("Registration request")
         .instructions(
@@ -170,10 +184,13 @@ fn ask_admins(engine: &mut Engine, room: &Room, asks: &Asks<'_, '_>, form: &Form
                 .value(who),
         )
         .field(Field::text("muc#register_roomnick", "Desired Nickname").value(&*nick));
-    for (var, label) in FIELDS {
-        if let Some(value) = form.value(var).filter(|value| !value.is_empty()) {
-            let value: String = value.chars().take(limits::ROOM_TEXT_BYTES / 16).collect();
-            request = request.field(Field::text(var, label).value(value));
+    for (var, label, kind) in FIELDS {
+        let mut field = Field::new(var, Some(kind)).label(label);
+        let said = form.values(var).join("\n");
+        let said: String = said.chars().take(limits::ROOM_TEXT_BYTES / 16).collect();
+        field.values = said.lines().map(str::to_owned).collect();
+        if !field.values.is_empty() {
+            request = request.field(field);
         }
     }
     request = request.field(
@@ -182,66 +199,56 @@ fn ask_admins(engine: &mut Engine, room: &Room, asks: &Asks<'_, '_>, form: &Form
             .value("0"),
     );
     let inner = written(|out| request.write(out));
-    let admins: Vec<String> = room
-        .people
-        .values()
-        .filter(|one| has(one.affiliation, Right::Members))
-        .map(|one| one.jid.clone())
-        .collect();
-    for admin in admins {
-        let jid = Jid::parse(&admin);
-        let Some(name) = jid.as_ref().ok().and_then(Jid::local) else {
-            continue;
-        };
-        if let Err(error) = engine.tell_account_from(&room.jid, name, &inner, true) {
-            log::error!("{admin} could not be asked about {}: {error}", room.jid);
+    room.note(engine, who, Noted::Asks(nick))?;
+    for name in room.looked_after_by(engine)? {
+        if let Err(error) = engine.tell_account_from(&room.jid, (&name, None), &inner, true) {
+            log::error!("{name} could not be asked about {}: {error}", room.jid);
         }
     }
-    let asked = &mut engine.memory::<Asked>().0;
-    asked.retain(|one| one.room != room.jid || *one.who != *who);
-    let own = asked.iter().filter(|one| one.room == room.jid).count();
-    if own >= limits::ROOM_REQUESTS
-        && let Some(oldest) = asked.iter().position(|one| one.room == room.jid)
-    {
-        asked.remove(oldest);
-    }
-    asked.push_back(Request {
-        room: room.jid.clone(),
-        who: who.into(),
-        nick,
-    });
+    Ok(())
 }
 
 /// An admin answers.
 pub fn approve(
     engine: &mut Engine,
     room: &mut Room,
-    session: SessionId,
     stanza: &Stanza<'_>,
     form: &Form,
 ) -> Result<(), StanzaError> {
     if !room.allows(engine, &Jid::from(&stanza.from), Right::Members) {
         return Err(Condition::Forbidden.into());
     }
-    let _ = session;
     let nick = form.value("muc#register_roomnick").unwrap_or_default();
-    let asked = &mut engine.memory::<Asked>().0;
-    let place = asked
-        .iter()
-        .position(|one| one.room == room.jid && one.nick == nick);
-    let Some(request) = place.and_then(|place| asked.remove(place)) else {
-        return Err(Condition::ItemNotFound.into());
-    };
+    let who = form.value("muc#register_jid");
+    // Nobody is made a member who has not asked.
+    let asked = room.notes.iter().find_map(|note| match &note.what {
+        Noted::Asks(wanted) if *wanted == nick && who.is_none_or(|who| who == note.jid) => {
+            Some(note.jid.clone())
+        }
+        _ => None,
+    });
+    let who = asked.ok_or(Condition::ItemNotFound)?;
+    // Somebody else may have got the name by now; then they ask for another one.
+    let taken = room.reserved_by(&occupant::key(nick));
+    if form.flag("muc#register_allow") && taken.is_some_and(|other| other != who) {
+        return Err(Condition::Conflict.into());
+    }
+    room.strike(engine, &who, |what| matches!(what, Noted::Asks(_)))?;
     if !form.flag("muc#register_allow") {
         return Ok(());
     }
+    let from = Jid::parse(&who).map_err(|_| StanzaError::from(Condition::ItemNotFound))?;
+    // Who was banned, or made more than a member, since they asked stays what they are.
+    if room.affiliation(engine, &from) != Affiliation::None {
+        return Ok(());
+    }
     let change = Change {
-        jid: request.who.into(),
+        jid: who.clone(),
         to: Affiliation::Member,
-        nick: Some(request.nick),
+        nick: Some(nick.to_owned()),
         reason: None,
     };
     let news = affiliation::apply(engine, room, vec![change], By::default())?;
     affiliation::tell(engine, room, news, By::default());
-    Ok(())
+    change::hold(engine, room, &who)
 }

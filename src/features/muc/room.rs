@@ -3,16 +3,16 @@
 
 use super::activity::Activity;
 use super::history::History;
-use super::occupant::{self, Occupant, Rate, Seat};
-use super::roles::{Right, Role, has};
+use super::occupant::{self, Comings, Occupant, Rate, Said, Seat};
+use super::presence::Shown;
+use super::roles::Role;
 use super::versions::Versions;
 use crate::engine::Engine;
 use crate::engine::session::SessionId;
 use crate::limits;
-use crate::store::{Affiliated, Affiliation, Hat, RoomConfig, RoomRecord, StoreError, UserId};
-use crate::xml::written;
-use crate::xmpp::{BareJid, Condition, FullJid, Jid, StanzaError, ns};
-use ring::{digest, hmac};
+use crate::store::{Affiliated, RoomConfig, RoomNote, RoomRecord, StoreError, UserId};
+use crate::xmpp::{BareJid, Condition, FullJid, Jid, StanzaError};
+use ring::digest;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
@@ -37,17 +37,25 @@ pub struct Room {
     /// Who is something in it, by bare JID or domain.
     pub people: BTreeMap<Box<str>, Affiliated>,
     /// Reserved nicknames as they are compared, and whose they are.
-    reserved: HashMap<Box<str>, Box<str>>,
+    pub(super) reserved: HashMap<Box<str>, Box<str>>,
     /// How many of them own it.
-    owners: usize,
+    pub(super) owners: usize,
+    /// What it remembers of people beside that, the oldest first.
+    pub notes: Vec<RoomNote>,
     /// How that changed lately (XEP-0463).
     pub versions: Versions,
     /// Who is in it, in the order of their coming.
     pub occupants: Vec<Occupant>,
+    /// When those were last active here who have left, in milliseconds since 1970, by bare JID.
+    pub left: BTreeMap<Box<str>, u64>,
+    /// Who came lately.
+    pub comings: Comings,
     /// What was said lately.
     pub history: History,
     /// When those spoke last who may only speak slowly (XEP-0500), by the clock that never jumps.
     pub spoke: Vec<(BareJid, u64)>,
+    /// The hashes of its pictures, where they were read.
+    pub pictures: Option<Rc<[String]>>,
     /// How much is said in it.
     pub activity: Activity,
     /// Whether somebody waits for its history to be read, and then enters.
@@ -75,12 +83,29 @@ impl Rooms {
         self.rooms.get(name).map(Box::as_ref)
     }
 
-    /// Forgets rooms that have been empty for long.
+    /// Forgets rooms that have been empty for long, and where all that are empty take too much memory, those that have been longest.
     pub fn forget_idle(&mut self, now_ms: u64) {
+        let mut idle: Vec<(u64, usize)> = Vec::new();
         self.rooms.retain(|_, room| {
-            !room.occupants.is_empty()
-                || now_ms.saturating_sub(room.empty_ms) < limits::ROOM_IDLE_MS
+            let is_idle = room.occupants.is_empty();
+            let stays = !is_idle || now_ms.saturating_sub(room.empty_ms) < limits::ROOM_IDLE_MS;
+            if is_idle && stays {
+                idle.push((room.empty_ms, room.weight()));
+            }
+            stays
         });
+        // The newest first.
+        idle.sort_unstable_by(|a, b| b.cmp(a));
+        let mut bytes = 0;
+        let too_old = idle.iter().find(|(_, weight)| {
+            bytes += weight;
+            bytes > limits::ROOMS_IDLE_BYTES
+        });
+        if let Some((since_ms, _)) = too_old {
+            self.rooms.retain(|_, room| {
+                !room.occupants.is_empty() || room.is_awaited || room.empty_ms > *since_ms
+            });
+        }
         self.rooms.shrink_to_fit();
     }
 }
@@ -109,6 +134,7 @@ pub fn take(engine: &mut Engine, name: &str) -> Result<Option<Box<Room>>, StoreE
         let mut room = Room::new(engine, record);
         room.kept = true;
         room.read_people(engine, people)?;
+        room.read_notes(engine)?;
         return Ok(Some(room));
     }
     if !engine.config.rooms.lobby.is_empty() && name == engine.config.rooms.lobby {
@@ -139,10 +165,18 @@ pub fn put_back(engine: &mut Engine, mut room: Box<Room>) {
 }
 
 impl Room {
+    /// What it takes in memory while nobody is in it, in bytes.
+    fn weight(&self) -> usize {
+        limits::ROOM_IDLE_BYTES
+            + self.people.len() * size_of::<Affiliated>()
+            + self.history.weight()
+    }
+
     /// A room in memory.
     pub fn new(engine: &Engine, record: RoomRecord) -> Box<Room> {
         let jid = BareJid::new(Some(&record.name), &engine.config.rooms_host())
             .expect("a room's name and host were checked when they were made");
+        let versions = Versions::new(record.salt);
         Box::new(Room {
             jid,
             record,
@@ -151,10 +185,14 @@ impl Room {
             people: BTreeMap::new(),
             reserved: HashMap::new(),
             owners: 0,
-            versions: Versions::default(),
+            notes: Vec::new(),
+            versions,
             occupants: Vec::new(),
+            left: BTreeMap::new(),
+            comings: Comings::default(),
             history: History::default(),
             spoke: Vec::new(),
+            pictures: None,
             activity: Activity::default(),
             is_awaited: false,
             over: false,
@@ -212,58 +250,6 @@ impl Room {
         Room::new(engine, record)
     }
 
-    /// Takes over what the store has; who took over the name of a deleted account is somebody else, but stays banned (HOLES 17).
-    fn read_people(&mut self, engine: &Engine, people: Vec<Affiliated>) -> Result<(), StoreError> {
-        for one in people {
-            if one.affiliation != Affiliation::Outcast
-                && let Some(id) = one.account
-                && account_id(engine, &one.jid)? != Some(id)
-            {
-                continue;
-            }
-            self.list(one);
-        }
-        self.versions.begin(&self.people);
-        Ok(())
-    }
-
-    /// What somebody is: by their own JID, by a banned domain (§9.2), as one of everybody, or as an administrator of the server where nobody owns the room.
-    pub fn affiliation(&self, engine: &Engine, jid: &Jid<'_>) -> Affiliation {
-        if let Some(one) = self.people.get(jid.bare())
-            && one.affiliation != Affiliation::None
-        {
-            return one.affiliation;
-        }
-        let domain = self.people.get(jid.domain());
-        if domain.is_some_and(|domain| domain.affiliation == Affiliation::Outcast) {
-            return Affiliation::Outcast;
-        }
-        let Some(name) = jid.local().filter(|_| engine.is_local(jid)) else {
-            return Affiliation::None;
-        };
-        let is_admin = || {
-            let account = engine.store.account(name);
-            account.is_ok_and(|account| account.is_some_and(|account| account.admin))
-        };
-        if !self.has_owner() && is_admin() {
-            return Affiliation::Owner;
-        }
-        match self.record.everyone {
-            true => Affiliation::Member,
-            false => Affiliation::None,
-        }
-    }
-
-    /// Whether somebody owns it.
-    pub fn has_owner(&self) -> bool {
-        self.owners > 0
-    }
-
-    /// Whether somebody has a right.
-    pub fn allows(&self, engine: &Engine, jid: &Jid<'_>, right: Right) -> bool {
-        has(self.affiliation(engine, jid), right)
-    }
-
     /// The place of the occupant and seat of a session.
     pub fn seat_of(&self, session: SessionId) -> Option<(usize, usize)> {
         self.occupants
@@ -303,11 +289,6 @@ impl Room {
             .position(|occupant| *occupant.key == *key)
     }
 
-    /// The bare JID of who has reserved a nickname, by its key.
-    pub fn reserved_by(&self, key: &str) -> Option<&str> {
-        self.reserved.get(key).map(Box::as_ref)
-    }
-
     /// Whether the presence of a role is shown to others (`muc#roomconfig_presencebroadcast`).
     pub fn shows(&self, role: Role) -> bool {
         self.record.config.broadcast & role.bit() != 0
@@ -325,7 +306,7 @@ impl Room {
         session: SessionId,
         from: &FullJid,
         nick: &str,
-        said: Rc<str>,
+        said: Said,
     ) -> Result<usize, StanzaError> {
         let number = self.next_seat;
         self.next_seat += 1;
@@ -346,10 +327,11 @@ impl Room {
                     id: self.occupant_id(engine, &bare),
                     hats: self.hats_of(bare.as_str()),
                     jid,
-                    role: Role::initial(affiliation, &self.record.config),
+                    role: self.role_of(bare.as_str(), affiliation),
                     affiliation,
                     bare,
                     seats: vec![seat],
+                    written: Shown::default(),
                     passing: Rate::default(),
                     untold: false,
                     active_ms: engine.now.wall_ms,
@@ -373,99 +355,14 @@ impl Room {
     /// Takes an occupant with all seats out of the room. Nobody hears of it here.
     pub fn remove(&mut self, engine: &mut Engine, place: usize) -> Occupant {
         let occupant = self.occupants.remove(place);
+        let bare = occupant.bare.as_str();
+        if self.left.len() < limits::ROOM_PEOPLE || self.left.contains_key(bare) {
+            self.left.insert(bare.into(), occupant.active_ms);
+        }
         for seat in &occupant.seats {
             forget_seat(engine, seat.session, &self.record.name);
         }
         occupant
-    }
-
-    /// The id that others know somebody by (XEP-0421 §3.3): the same as long as the room and the account are the same, and of no use elsewhere.
-    pub fn occupant_id(&self, engine: &Engine, bare: &BareJid) -> Box<str> {
-        use base64::Engine as _;
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &engine.store.secret());
-        let mut context = hmac::Context::with_key(&key);
-        context.update(b"occupant id");
-        context.update(&self.record.salt);
-        // Who takes over the name of a deleted account is somebody else.
-        let account = account_id(engine, bare.as_str()).ok().flatten();
-        context.update(&account.map_or(0, UserId::number).to_be_bytes());
-        context.update(bare.as_str().as_bytes());
-        let tag = context.sign();
-        base64::engine::general_purpose::URL_SAFE_NO_PAD
-            .encode(&tag.as_ref()[..18])
-            .into()
-    }
-
-    /// The hats that somebody wears, as XML (XEP-0317 §5).
-    pub fn hats_of(&self, bare: &str) -> Box<str> {
-        let worn: Vec<&Hat> = match self.people.get(bare) {
-            Some(one) => self
-                .record
-                .hats
-                .iter()
-                .filter(|hat| one.hats.contains(&hat.uri))
-                .collect(),
-            None => Vec::new(),
-        };
-        if worn.is_empty() {
-            return Box::default();
-        }
-        let text = written(|out| {
-            out.start("hats").attr("xmlns", ns::HATS);
-            for hat in worn {
-                out.start("hat")
-                    .attr("title", &hat.title)
-                    .attr("uri", &hat.uri)
-                    .attr_opt("hue", Some(&*hat.hue).filter(|hue| !hue.is_empty()))
-                    .end();
-            }
-            out.end();
-        });
-        text.into()
-    }
-
-    /// Keeps what somebody is from now on; occupants are looked at elsewhere.
-    pub fn affiliate(&mut self, engine: &Engine, mut one: Affiliated) -> Result<(), StanzaError> {
-        if one.account.is_none() {
-            one.account = account_id(engine, &one.jid)?;
-        }
-        let known = self.people.contains_key(one.jid.as_str());
-        if !known && !one.is_nothing() && self.people.len() >= limits::ROOM_PEOPLE {
-            return Err(StanzaError::text(
-                Condition::ResourceConstraint,
-                "the lists of this room are full",
-            ));
-        }
-        if self.kept {
-            engine.store.put_affiliation(self.record.id, &one)?;
-        }
-        let before = self.people.get(one.jid.as_str());
-        let before = before.map_or(Affiliation::None, |before| before.affiliation);
-        self.versions.change(&one.jid, before, one.affiliation);
-        self.unlist(&one.jid);
-        if !one.is_nothing() {
-            self.list(one);
-        }
-        Ok(())
-    }
-
-    fn list(&mut self, one: Affiliated) {
-        self.owners += usize::from(one.affiliation == Affiliation::Owner);
-        if let Some(nick) = &one.nick {
-            let key = occupant::key(nick);
-            self.reserved.insert(key, one.jid.as_str().into());
-        }
-        self.people.insert(one.jid.as_str().into(), one);
-    }
-
-    fn unlist(&mut self, jid: &str) {
-        let Some(one) = self.people.remove(jid) else {
-            return;
-        };
-        self.owners -= usize::from(one.affiliation == Affiliation::Owner);
-        if let Some(nick) = &one.nick {
-            self.reserved.remove(&occupant::key(nick));
-        }
     }
 
     /// Keeps its record, where it is to be kept: with all that belongs to it the first time.
@@ -477,12 +374,10 @@ impl Room {
                 self.record.id = engine.store.take_room_id()?;
                 engine.store.put_room(&self.record)?;
                 self.kept = true;
-                for one in self.people.values() {
-                    engine.store.put_affiliation(self.record.id, one)?;
-                }
-                Ok(())
+                self.write_people(engine)
             }
             (false, true) => {
+                self.pictures = None;
                 engine
                     .store
                     .delete_room(self.record.id, &self.record.name)?;
@@ -495,8 +390,15 @@ impl Room {
     /// Writes all that is kept of it once more.
     pub fn write_again(&self, engine: &Engine) -> Result<(), StoreError> {
         engine.store.put_room(&self.record)?;
+        self.write_people(engine)
+    }
+
+    fn write_people(&self, engine: &Engine) -> Result<(), StoreError> {
         for one in self.people.values() {
             engine.store.put_affiliation(self.record.id, one)?;
+        }
+        for note in &self.notes {
+            engine.store.put_room_note(self.record.id, note)?;
         }
         Ok(())
     }
@@ -523,16 +425,5 @@ fn forget_seat(engine: &mut Engine, session: SessionId, name: &str) {
         if rooms.is_empty() {
             seats.remove(&session);
         }
-    }
-}
-
-/// The id of the account that a JID names here.
-fn account_id(engine: &Engine, jid: &str) -> Result<Option<UserId>, StoreError> {
-    let Ok(jid) = Jid::parse(jid) else {
-        return Ok(None);
-    };
-    match jid.local().filter(|_| engine.is_local(&jid)) {
-        Some(name) => Ok(engine.store.account(name)?.map(|account| account.id)),
-        None => Ok(None),
     }
 }

@@ -1,12 +1,13 @@
 //! XEP-0488: invitations for whoever has them: a secret that makes a member of who enters with it.
 
+use super::affiliation::{self, By, Change};
 use super::iq::Asks;
-use super::roles::{Right, has};
+use super::roles::{Right, Role, has};
 use super::room::Room;
 use crate::engine::Engine;
 use crate::engine::feature::Answer;
 use crate::limits;
-use crate::store::{Affiliated, Affiliation, InviteToken};
+use crate::store::{Affiliation, InviteToken};
 use crate::xml::{Writer, written};
 use crate::xmpp::{Condition, ErrorType, Jid, StanzaError};
 
@@ -19,11 +20,12 @@ pub fn take(
     room: &mut Room,
     asks: &Asks<'_, '_>,
 ) -> Result<Answer, StanzaError> {
-    let affiliation = room.affiliation(engine, &Jid::from(&asks.stanza.from));
-    let all = has(affiliation, Right::Members);
-    // §3: who may make members; others where members may invite.
-    let invites = affiliation == Affiliation::Member && room.record.config.allow_invites;
-    if !all && !invites {
+    let from = Jid::from(&asks.stanza.from);
+    // §7: moderators see and revoke what others have given out.
+    let role = room.seat_of(asks.session);
+    let role = role.map(|(place, _)| room.occupants[place].role);
+    let all = room.allows(engine, &from, Right::Members) || role == Some(Role::Moderator);
+    if !all && !may_give(engine, room, &from) {
         return Err(Condition::Forbidden.into());
     }
     let own = asks.stanza.from.bare().to_owned();
@@ -35,9 +37,12 @@ pub fn take(
                     .attr(name)
                     .map(|text| text.trim().parse::<u32>())
             };
+            if !may_give(engine, room, &from) {
+                return Err(Condition::Forbidden.into());
+            }
             let (uses, seconds) = match (number("counter").transpose(), number("delay").transpose())
             {
-                (Ok(uses), Ok(seconds)) => (uses, seconds),
+                (Ok(uses), Ok(seconds)) => (uses, seconds.unwrap_or(limits::ROOM_TOKEN_SECONDS)),
                 _ => return Err(Condition::BadRequest.into()),
             };
             room.record.tokens.retain(|token| is_good(token, now_ms));
@@ -48,7 +53,8 @@ pub fn take(
                 token: engine.random.id(),
                 by: own,
                 uses,
-                until_ms: seconds.map(|seconds| now_ms + u64::from(seconds) * 1000),
+                // §7: none is good for ever.
+                until_ms: Some(now_ms + u64::from(seconds.min(limits::ROOM_TOKEN_SECONDS)) * 1000),
             };
             room.record.tokens.push(token.clone());
             room.keep(engine)?;
@@ -81,7 +87,14 @@ pub fn take(
     }
 }
 
-/// Whether a password was a token, which then has made a member. One that has expired is said so (§4).
+/// §7: who may make members; others where members may invite.
+fn may_give(engine: &Engine, room: &Room, who: &Jid<'_>) -> bool {
+    let affiliation = room.affiliation(engine, who);
+    has(affiliation, Right::Members)
+        || (affiliation == Affiliation::Member && room.record.config.allow_invites)
+}
+
+/// Whether a password was a token, which then has made a member. One that has expired is said so (§3.5), and so is one of who may give none any more.
 pub fn redeem(
     engine: &mut Engine,
     room: &mut Room,
@@ -95,22 +108,25 @@ pub fn redeem(
     let Some(place) = room.record.tokens.iter().position(known) else {
         return Ok(false);
     };
-    let token = &mut room.record.tokens[place];
-    if !is_good(token, now_ms) {
+    let token = &room.record.tokens[place];
+    let giver = Jid::parse(&token.by).is_ok_and(|giver| may_give(engine, room, &giver));
+    if !giver || !is_good(token, now_ms) {
         return Err(StanzaError::from(Condition::NotAuthorized)
             .kind(ErrorType::Auth)
             .app(format!("<expired-token xmlns='{NS}'/>")));
     }
-    let mut one = match room.people.get(who.bare()) {
-        Some(one) => one.clone(),
-        None => Affiliated::new(who.bare(), Affiliation::Member),
-    };
-    one.affiliation = Affiliation::Member;
-    if let Some(uses) = &mut token.uses {
+    if let Some(uses) = &mut room.record.tokens[place].uses {
         *uses -= 1;
     }
-    room.affiliate(engine, one)?;
     room.keep(engine)?;
+    let change = Change {
+        jid: who.bare().to_owned(),
+        to: Affiliation::Member,
+        nick: None,
+        reason: None,
+    };
+    let news = affiliation::apply(engine, room, vec![change], By::default())?;
+    affiliation::tell_without_inviting(engine, room, news, By::default());
     Ok(true)
 }
 

@@ -7,7 +7,9 @@ use super::room::Room;
 use crate::engine::Engine;
 use crate::engine::session::SessionId;
 use crate::xml::written;
-use crate::xmpp::{Condition, Field, FieldType, Form, FormType, Stanza, StanzaError, ns};
+use crate::xmpp::{
+    Condition, ErrorType, Field, FieldType, Form, FormType, Stanza, StanzaError, ns,
+};
 
 /// A form of `muc#request`: with `muc#request_allow` it is a moderator's, else a visitor's.
 pub fn take(
@@ -42,6 +44,15 @@ fn request(
             "you have voice already",
         ));
     }
+    // §14.6: moderators are asked in measure.
+    if !room.occupants[place].passing.allows(engine.now.mono_ms) {
+        return Err(StanzaError::text(
+            Condition::ResourceConstraint,
+            "you ask too often: wait a few seconds",
+        )
+        .kind(ErrorType::Wait));
+    }
+    let occupant = &room.occupants[place];
     let role = Field::new("muc#role", Some(FieldType::ListSingle))
         .label("Requested role")
         .value(Role::Participant.name())
@@ -105,6 +116,7 @@ fn approve(
     }
     roles::check_role(by.standing(), target.standing(), Some(Role::Participant))?;
     affiliation::set_role(engine, room, to, Role::Participant, None);
+    room.remember_voice(engine, to);
     affiliation::tell_standing(engine, room, to, By::default(), None);
     Ok(())
 }
