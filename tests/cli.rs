@@ -736,3 +736,92 @@ fn a_reader_that_leaves_is_no_panic() {
     let (exit, _, err) = ended(child.wait_with_output().expect("it ends"));
     assert_eq!((exit, err.as_str()), (0, ""));
 }
+
+#[test]
+fn rooms_are_made_shown_and_removed_without_a_server() {
+    let scratch = Scratch::new("rooms-offline");
+    let done = |words: &[&str]| {
+        let (exit, out, err) = snug(&scratch.0, words);
+        assert_eq!(exit, 0, "{words:?}: {out}{err}");
+        out
+    };
+    let refused = |words: &[&str]| {
+        let (exit, out, err) = snug(&scratch.0, words);
+        assert_eq!((exit, out.as_str()), (1, ""), "{words:?}");
+        err
+    };
+    // The lobby is there before anybody has made anything.
+    let list = done(&["room", "list"]);
+    assert!(list.starts_with("JID "), "{list}");
+    assert!(
+        list.lines()
+            .nth(1)
+            .is_some_and(|row| row.starts_with("lobby@rooms.")),
+        "{list}"
+    );
+    let lobby = done(&["room", "show", "lobby"]);
+    for line in [
+        "max users:      no limit\n",
+        "everyone:       yes\n",
+        "members only:   yes\n",
+    ] {
+        assert!(lobby.contains(line), "{lobby}");
+    }
+
+    done(&["user", "add", "anna", "--generate"]);
+    done(&["user", "add", "ben", "--generate"]);
+    done(&[
+        "room",
+        "add",
+        "kitchen",
+        "--title",
+        "The Kitchen",
+        "--owner",
+        "anna",
+        "--members-only",
+        "--hidden",
+    ]);
+    assert!(refused(&["room", "add", "kitchen"]).contains("`snug room show kitchen`"));
+    assert!(refused(&["room", "add", "pub", "--owner", "eve"]).contains("`snug user list`"));
+    done(&["room", "invite", "kitchen", "ben", "--reason", "dinner"]);
+    assert!(refused(&["room", "invite", "garden", "ben"]).contains("`snug room list`"));
+    done(&["room", "topic", "kitchen", "Soup on Sundays"]);
+    let shown = done(&["room", "show", "kitchen"]);
+    for line in [
+        "title:          The Kitchen\n",
+        "subject:        Soup on Sundays\n",
+        "max users:      no limit\n",
+        "public:         no\n",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    let json: Value =
+        serde_json::from_str(&done(&["room", "show", "kitchen", "--json"])).expect("JSON");
+    assert_eq!(json["max_users"], Value::Null);
+    for (list, name) in [("owners", "anna@"), ("members", "ben@")] {
+        let first = json[list][0].as_str().unwrap_or_default();
+        assert!(first.starts_with(name), "{json}");
+    }
+    let rooms: Value = serde_json::from_str(&done(&["room", "list", "--json"])).expect("JSON");
+    assert_eq!(rooms.as_array().map(Vec::len), Some(2), "{rooms}");
+
+    done(&["room", "del", "kitchen", "--reason", "we eat in the garden"]);
+    assert!(refused(&["room", "del", "kitchen"]).contains("`snug room list`"));
+    assert!(!done(&["room", "list"]).contains("kitchen"));
+}
+
+#[test]
+fn no_lobby_where_its_name_is_empty() {
+    let scratch = Scratch::new("no-lobby");
+    let config = scratch.0.join("snug.toml");
+    std::fs::write(&config, "[rooms]\nlobby = \"\"\n").expect("a configuration");
+    let config = config.to_str().expect("a UTF-8 path");
+    let (exit, out, _) = snug(&scratch.0, &["room", "list", "--config", config]);
+    assert_eq!(
+        (exit, out.as_str()),
+        (
+            0,
+            "There is no room yet: make one with `snug room add NAME`.\n"
+        )
+    );
+}

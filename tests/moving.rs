@@ -7,6 +7,9 @@ mod scram;
 #[path = "common/server.rs"]
 mod server;
 
+#[path = "moving/belongings.rs"]
+mod belongings;
+
 use client::{Client, HEADER};
 use server::{Server, command};
 use snug::auth::{Hash, ScramKeys};
@@ -28,7 +31,9 @@ impl Dir {
             std::env::temp_dir().join(format!("snug-moving-{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
-        fs::write(path.join("snug.toml"), "domain = \"chat.test\"\n").unwrap();
+        // Without a lobby, which a new account has a bookmark of: what arrives is compared with what left.
+        let config = "domain = \"chat.test\"\n[rooms]\nlobby = \"\"\n";
+        fs::write(path.join("snug.toml"), config).unwrap();
         Dir(path)
     }
 
@@ -194,6 +199,7 @@ fn fill(store: &Store) {
             store.put_blocked(id, &Jid::parse(jid).unwrap()).unwrap();
         }
     }
+    belongings::fill(store);
     // More than fits into one request or answer.
     let id = store.account("anna").unwrap().unwrap().id;
     for number in 0..1200 {
@@ -293,6 +299,7 @@ fn assert_same(one: &Store, other: &Store) {
         };
         assert_eq!(messages(one, account.id), messages(other, there.id));
     }
+    belongings::assert_same(one, other);
 }
 
 #[test]
@@ -342,7 +349,7 @@ fn export_import_export_is_byte_identical_with_a_server() {
     let old = Dir::new();
     fill(&old.store());
     let first = export(&old.0, &old.path("a.xml"));
-    let server = Server::start("moving", "");
+    let server = Server::start("moving", "[rooms]\nlobby = \"\"\n");
     server.add_user("ben", "secret");
     let mut ben = Client::online(&server, "ben", "secret", "here");
     let (exit, out, err) = snug(
@@ -716,10 +723,7 @@ fn prosody(dir: &Dir) -> String {
         "prosody/chat%2etest/blocklist/anna.dat",
         "return {\n\t[false] = {\n\t\t[\"created\"] = 1;\n\t};\n\t[\"evil@x\"] = true;\n};\n",
     );
-    dir.write(
-        "prosody/chat%2etest/pep_urn%3axmpp%3abookmarks%3a1/anna.list",
-        "item({});\n",
-    );
+    belongings::prosody(dir);
     dir.write("prosody/chat%2etest/pep_urn%3axmpp%3avcard4/zo%c3%ab.list", "item({\n\t{\n\t\t{ \"Zo\\195\\171\"; [\"attr\"] = {}; [\"name\"] = \"text\"; };\n\t\t[\"attr\"] = {}; [\"name\"] = \"fn\";\n\t};\n\t[\"attr\"] = { [\"stamp\"] = \"2026-11-22T15:24:19Z\"; [\"xmlns\"] = \"urn:ietf:params:xml:ns:vcard-4.0\" };\n\t[\"name\"] = \"vcard\"; [\"key\"] = \"current\"; [\"when\"] = 1795361059;\n});\n");
     dir.write("prosody/other%2etest/accounts/x.dat", "return {};\n");
     dir.path("prosody").to_str().unwrap().to_owned()
@@ -736,7 +740,9 @@ fn prosodys_directory_is_read() {
         "1 accounts come without a password",
         "1 accounts have keys for one hash",
         "1 accounts of other.test",
-        "nodes of PEP",
+        "an item of the node urn:xmpp:bookmarks:1",
+        "3 items of PEP, 2 archived messages and 1 rooms with 3 people were imported",
+        "1 rooms of conference.chat.test were left out: those of this snug are at rooms.chat.test",
         "the contact @ of anna",
     ] {
         assert!(out.contains(says), "{says:?} is not in {out}");
@@ -784,6 +790,7 @@ fn prosodys_directory_is_read() {
         )
     );
     assert_eq!(store.blocklist(anna.id).unwrap().len(), 1);
+    belongings::assert_prosody(&store, anna.id);
     let zoe = store.account("zoë").unwrap().unwrap();
     assert!(snug::auth::verify_password(
         &zoe.sha256.unwrap(),

@@ -11,8 +11,10 @@ pub mod sessions;
 pub mod status;
 pub mod users;
 
-use crate::engine::administration::Refusal;
+use crate::engine::administration::{Refusal, Then};
 use crate::engine::{Effect, Engine, Input};
+use crate::store::ArchiveReader;
+use crate::xmpp::BareJid;
 use serde_json::{Value, json};
 
 /// What a verb says at the end: the answer's fields, or a sentence that says what to do.
@@ -109,6 +111,26 @@ const VERBS: &[Verb] = &[
         name: "export.part",
         offline: true,
         run: moving::part,
+    },
+    Verb {
+        name: "export.rooms",
+        offline: true,
+        run: moving::rooms::names,
+    },
+    Verb {
+        name: "export.room",
+        offline: true,
+        run: moving::rooms::part,
+    },
+    Verb {
+        name: "import.rooms",
+        offline: true,
+        run: moving::rooms::known,
+    },
+    Verb {
+        name: "import.room",
+        offline: true,
+        run: moving::rooms::done,
     },
     Verb {
         name: "import.names",
@@ -219,7 +241,7 @@ pub fn control(engine: &mut Engine, call: u64, line: &str) {
 }
 
 /// Does a request on an engine without connections, while no server runs: what the engine wants done is done here, until it has answered.
-pub fn offline(engine: &mut Engine, request: &Value) -> Value {
+pub fn offline(engine: &mut Engine, archive: &mut ArchiveReader, request: &Value) -> Value {
     let name = request["verb"].as_str().unwrap_or_default();
     if !VERBS.iter().any(|verb| verb.name == name && verb.offline) {
         return json!({"ok": false, "exit": 3, "error": format!("{name} needs a running server: start it with `snug run`, or name its directory with --data")});
@@ -247,7 +269,7 @@ pub fn offline(engine: &mut Engine, request: &Value) -> Value {
                 engine.enter(now, Input::Derived { job, keys });
             }
             Effect::Read { job, request } => {
-                let answer = engine.store.archive_reader().answer(request);
+                let answer = archive.answer(request);
                 engine.enter(now, Input::Read { job, answer });
             }
             Effect::Reply { line, .. } => {
@@ -306,4 +328,28 @@ fn says(refusal: Refusal) -> String {
 /// A text of a request that must be there.
 fn text<'r>(request: &'r Value, name: &str, missing: &str) -> Result<&'r str, String> {
     request[name].as_str().ok_or_else(|| missing.to_owned())
+}
+
+/// Does something with what the request names; `nameless` is the answer to one that names nothing.
+fn with_name(
+    engine: &mut Engine,
+    call: u64,
+    request: &Value,
+    nameless: &str,
+    run: impl FnOnce(&mut Engine, &str),
+) {
+    match text(request, "name", nameless) {
+        Ok(name) => run(engine, name),
+        Err(error) => finish(engine, call, Err(error)),
+    }
+}
+
+/// Answers with an address and a sentence about it.
+fn done(call: u64, sentence: impl FnOnce(&BareJid) -> String + 'static) -> Then<BareJid> {
+    Box::new(move |engine, outcome| {
+        let outcome: Outcome = outcome
+            .map(|jid| json!({"jid": jid.as_str(), "message": sentence(&jid)}))
+            .map_err(says);
+        finish(engine, call, outcome);
+    })
 }

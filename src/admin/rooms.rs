@@ -1,10 +1,8 @@
 //! Verbs about rooms. What they do is `features/muc/operations.rs`; here a request is read and an answer written.
 
-use super::{OPERATOR, Outcome, finish, says, text};
+use super::{OPERATOR, done, finish, says, text, with_name};
 use crate::engine::Engine;
-use crate::engine::administration::Then;
 use crate::features::muc::operations::{self, Details, Summary, Wanted};
-use crate::xmpp::BareJid;
 use serde_json::{Value, json};
 
 const NAMELESS: &str = "the request names no room";
@@ -18,7 +16,7 @@ pub fn add(engine: &mut Engine, call: u64, request: &Value) {
         members_only: request["members_only"].as_bool().unwrap_or(false),
         hidden: request["hidden"].as_bool().unwrap_or(false),
     };
-    with_name(engine, call, request, |engine, name| {
+    with_name(engine, call, request, NAMELESS, |engine, name| {
         let then = done(call, |jid| format!("made the room {jid}"));
         operations::add(engine, OPERATOR, name, &wanted, then);
     });
@@ -27,7 +25,7 @@ pub fn add(engine: &mut Engine, call: u64, request: &Value) {
 /// `room.del`: name, reason. Who is in it hears the reason.
 pub fn del(engine: &mut Engine, call: u64, request: &Value) {
     let reason = request["reason"].as_str();
-    with_name(engine, call, request, |engine, name| {
+    with_name(engine, call, request, NAMELESS, |engine, name| {
         let then = done(call, |jid| format!("destroyed the room {jid}"));
         operations::del(engine, OPERATOR, name, reason, then);
     });
@@ -58,7 +56,7 @@ pub fn invite(engine: &mut Engine, call: u64, request: &Value) {
         Ok(account) => account,
         Err(error) => return finish(engine, call, Err(error)),
     };
-    with_name(engine, call, request, |engine, name| {
+    with_name(engine, call, request, NAMELESS, |engine, name| {
         let then = done(call, |jid| format!("invited {jid}, now a member"));
         operations::invite(engine, OPERATOR, name, &account, reason, then);
     });
@@ -67,7 +65,7 @@ pub fn invite(engine: &mut Engine, call: u64, request: &Value) {
 /// `room.topic`: name, text.
 pub fn topic(engine: &mut Engine, call: u64, request: &Value) {
     let text = request["text"].as_str().unwrap_or_default();
-    with_name(engine, call, request, |engine, name| {
+    with_name(engine, call, request, NAMELESS, |engine, name| {
         let then = done(call, |jid| format!("{jid} has another subject"));
         operations::topic(engine, OPERATOR, name, text, then);
     });
@@ -95,7 +93,10 @@ fn tell(room: &Details) -> Value {
     told["created_ms"] = json!(room.created_ms);
     told["moderated"] = json!(room.config.moderated);
     told["non_anonymous"] = json!(room.config.non_anonymous);
-    told["max_users"] = json!(room.config.max_users);
+    told["max_users"] = match room.config.max_users {
+        0 => Value::Null,
+        most => json!(most),
+    };
     told["everyone"] = json!(room.everyone);
     told["nicks"] = json!(room.nicks);
     told["owners"] = json!(of("owner"));
@@ -103,20 +104,4 @@ fn tell(room: &Details) -> Value {
     told["members"] = json!(of("member"));
     told["outcasts"] = json!(of("outcast"));
     told
-}
-
-fn with_name(engine: &mut Engine, call: u64, request: &Value, run: impl FnOnce(&mut Engine, &str)) {
-    match text(request, "name", NAMELESS) {
-        Ok(name) => run(engine, name),
-        Err(error) => finish(engine, call, Err(error)),
-    }
-}
-
-fn done(call: u64, sentence: impl FnOnce(&BareJid) -> String + 'static) -> Then<BareJid> {
-    Box::new(move |engine, outcome| {
-        let outcome: Outcome = outcome
-            .map(|jid| json!({"jid": jid.as_str(), "message": sentence(&jid)}))
-            .map_err(says);
-        finish(engine, call, outcome);
-    })
 }

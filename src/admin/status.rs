@@ -17,6 +17,7 @@ pub fn status(engine: &mut Engine, call: u64, _: &Value) {
         "archive_bytes": engine.store.archive_bytes().ok(),
         "connections": engine.streams().count(),
         "sessions": engine.sessions().count(),
+        "components": engine.components().collect::<Vec<_>>(),
         "trouble": engine.store.trouble().or(accounts.as_ref().err().map(ToString::to_string)),
     });
     finish(engine, call, Ok(outcome));

@@ -1,12 +1,14 @@
 //! Verbs about accounts. What they do is the engine's `administration.rs`; here a request is read and an answer written.
 
-use super::{OPERATOR, Outcome, finish, says, text};
+use super::{OPERATOR, done, finish, says, text, with_name};
 use crate::engine::Engine;
 use crate::engine::administration::Then;
 use crate::store::archive::{Answer, Request};
 use crate::store::{Account, StoreError};
 use crate::xmpp::BareJid;
 use serde_json::{Value, json};
+
+const NAMELESS: &str = "the request names no account";
 
 /// `user.add`: name, password, admin.
 pub fn add(engine: &mut Engine, call: u64, request: &Value) {
@@ -32,7 +34,7 @@ pub fn passwd(engine: &mut Engine, call: u64, request: &Value) {
 
 /// `user.del`: name.
 pub fn del(engine: &mut Engine, call: u64, request: &Value) {
-    with_name(engine, call, request, |engine, name| {
+    with_name(engine, call, request, NAMELESS, |engine, name| {
         let then = done_all(call, |jid| format!("deleted {jid}"));
         engine.remove_accounts(OPERATOR, &[name], then);
     });
@@ -40,7 +42,7 @@ pub fn del(engine: &mut Engine, call: u64, request: &Value) {
 
 /// `user.lock`: name. Nobody logs in to it any more; its sessions end, what it has stays.
 pub fn lock(engine: &mut Engine, call: u64, request: &Value) {
-    with_name(engine, call, request, |engine, name| {
+    with_name(engine, call, request, NAMELESS, |engine, name| {
         let then = done_all(call, |jid| {
             format!("{jid} is locked: it cannot log in, and messages to it wait")
         });
@@ -50,7 +52,7 @@ pub fn lock(engine: &mut Engine, call: u64, request: &Value) {
 
 /// `user.unlock`: name.
 pub fn unlock(engine: &mut Engine, call: u64, request: &Value) {
-    with_name(engine, call, request, |engine, name| {
+    with_name(engine, call, request, NAMELESS, |engine, name| {
         let then = done_all(call, |jid| format!("{jid} can log in"));
         engine.lock_accounts(OPERATOR, &[name], false, then);
     });
@@ -59,7 +61,7 @@ pub fn unlock(engine: &mut Engine, call: u64, request: &Value) {
 /// `user.admin`: name, admin (true where it is missing).
 pub fn admin(engine: &mut Engine, call: u64, request: &Value) {
     let admin = request["admin"].as_bool().unwrap_or(true);
-    with_name(engine, call, request, |engine, name| {
+    with_name(engine, call, request, NAMELESS, |engine, name| {
         let then = done(call, move |jid| match admin {
             true => format!("{jid} is an administrator"),
             false => format!("{jid} is no administrator"),
@@ -89,7 +91,7 @@ pub fn list(engine: &mut Engine, call: u64, _: &Value) {
 
 /// `user.show`: one account.
 pub fn show(engine: &mut Engine, call: u64, request: &Value) {
-    let found = text(request, "name", "the request names no account").and_then(|name| {
+    let found = text(request, "name", NAMELESS).and_then(|name| {
         let account = engine.account_called(name).map_err(says)?;
         let id = account.id;
         let details = details(engine, account).map_err(|error| error.to_string())?;
@@ -129,17 +131,11 @@ fn details(engine: &Engine, account: Account) -> Result<Value, StoreError> {
         "locked": account.locked,
         "created_ms": account.created_ms,
         "contacts": contacts.iter().filter(|item| item.listed).count(),
+        "push_targets": engine.store.count_push_targets(account.id)?,
         "waiting_messages": waiting.messages,
         "waiting_bytes": waiting.bytes,
         "resources": resources,
     }))
-}
-
-fn with_name(engine: &mut Engine, call: u64, request: &Value, run: impl FnOnce(&mut Engine, &str)) {
-    match text(request, "name", "the request names no account") {
-        Ok(name) => run(engine, name),
-        Err(error) => finish(engine, call, Err(error)),
-    }
 }
 
 fn with_password(
@@ -149,7 +145,7 @@ fn with_password(
     run: impl FnOnce(&mut Engine, &str, &str, bool),
 ) {
     let admin = request["admin"].as_bool().unwrap_or(false);
-    let given = text(request, "name", "the request names no account").and_then(|name| {
+    let given = text(request, "name", NAMELESS).and_then(|name| {
         text(request, "password", "the request has no password").map(|password| (name, password))
     });
     match given {
@@ -158,17 +154,7 @@ fn with_password(
     }
 }
 
-/// Answers with the account's address and a sentence about it.
-fn done(call: u64, sentence: impl FnOnce(&BareJid) -> String + 'static) -> Then<BareJid> {
-    Box::new(move |engine, outcome| {
-        let outcome: Outcome = outcome
-            .map(|jid| json!({"jid": jid.as_str(), "message": sentence(&jid)}))
-            .map_err(says);
-        finish(engine, call, outcome);
-    })
-}
-
-/// The same for what is done to several and was asked for one.
+/// [`done`] for what is done to several and was asked for one.
 fn done_all(call: u64, sentence: impl FnOnce(&BareJid) -> String + 'static) -> Then<Vec<BareJid>> {
     let done = done(call, sentence);
     Box::new(move |engine, outcome| {

@@ -13,6 +13,7 @@ use crate::net::log::visible;
 pub mod control;
 
 mod announce;
+mod ask;
 mod cert;
 mod commands;
 mod moving;

@@ -6,7 +6,7 @@ use argh::{ArgsInfo, FromArgs};
 
 use super::{Failure, data_directory, print};
 
-/// put a backup of accounts, contacts and waiting messages in the place of those that are there, with snug stopped
+/// put a backup of accounts, contacts, waiting messages, PEP and rooms in the place of those that are there, with snug stopped
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,

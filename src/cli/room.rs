@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use argh::{ArgsInfo, FromArgs};
 use serde_json::{Value, json};
 
-use super::control::ask_or_open;
-use super::{Failure, data_directory, print};
-use crate::net::log::visible;
+use super::Failure;
+use super::ask::at;
 
 /// make, remove and list rooms, invite to them and say what they are about, with snug running or not
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -182,98 +181,50 @@ struct Topic {
 impl Room {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.verb {
-            RoomVerb::Add(Add {
-                name,
-                title,
-                owner,
-                members_only,
-                hidden,
-                data,
-                config,
-            }) => {
+            RoomVerb::Add(add) => {
                 let request = json!({
                     "verb": "room.add",
-                    "name": name,
-                    "title": title,
-                    "owner": owner,
-                    "members_only": members_only,
-                    "hidden": hidden,
+                    "name": add.name,
+                    "title": add.title,
+                    "owner": add.owner,
+                    "members_only": add.members_only,
+                    "hidden": add.hidden,
                 });
-                change(&request, &data, &config)
+                at(&add.data, &add.config).change(&request, "was made")
             }
-            RoomVerb::Del(Del {
-                name,
-                reason,
-                data,
-                config,
-            }) => {
-                let request = json!({"verb": "room.del", "name": name, "reason": reason});
-                change(&request, &data, &config)
+            RoomVerb::Del(del) => {
+                let request = json!({"verb": "room.del", "name": del.name, "reason": del.reason});
+                at(&del.data, &del.config).change(&request, "was destroyed")
             }
-            RoomVerb::Invite(Invite {
-                name,
-                account,
-                reason,
-                data,
-                config,
-            }) => {
+            RoomVerb::Invite(invite) => {
                 let request = json!({
                     "verb": "room.invite",
-                    "name": name,
-                    "account": account,
-                    "reason": reason,
+                    "name": invite.name,
+                    "account": invite.account,
+                    "reason": invite.reason,
                 });
-                change(&request, &data, &config)
+                at(&invite.data, &invite.config).change(&request, "was invited")
             }
-            RoomVerb::Topic(Topic {
-                name,
-                text,
-                data,
-                config,
-            }) => {
-                let request = json!({"verb": "room.topic", "name": name, "text": text});
-                change(&request, &data, &config)
+            RoomVerb::Topic(topic) => {
+                let request = json!({"verb": "room.topic", "name": topic.name, "text": topic.text});
+                at(&topic.data, &topic.config).change(&request, "has another subject")
             }
-            RoomVerb::List(List { json, data, config }) => {
-                let request = json!({"verb": "room.list"});
-                let answer = ask_or_open(&data_directory(&data)?, &config, &request)?;
-                let rows = print::rows(&answer);
-                print::out(&match json {
-                    true => print::json(&Value::Array(rows)),
-                    false => print::table(
-                        &rows,
-                        &["jid", "title", "occupants"],
-                        "There is no room yet: make one with `snug room add NAME`.",
-                    ),
-                });
-                Ok(())
-            }
-            RoomVerb::Show(Show {
-                name,
-                json,
-                data,
-                config,
-            }) => {
-                let request = json!({"verb": "room.show", "name": name});
-                let answer = ask_or_open(&data_directory(&data)?, &config, &request)?;
-                let fields = print::fields(&answer);
-                print::out(&match json {
-                    true => print::json(&Value::Object(fields)),
-                    false => print::details(&fields, &["jid", "title", "subject"]),
-                });
-                Ok(())
-            }
+            RoomVerb::List(list) => at(&list.data, &list.config).list(
+                &json!({"verb": "room.list"}),
+                list.json,
+                &["jid", "title", "occupants"],
+                "There is no room yet: make one with `snug room add NAME`.",
+            ),
+            RoomVerb::Show(show) => at(&show.data, &show.config).show(
+                &json!({"verb": "room.show", "name": show.name}),
+                show.json,
+                &["jid", "title", "subject"],
+                |fields| {
+                    if fields.get("max_users").is_some_and(Value::is_null) {
+                        fields.insert("max_users".to_owned(), "no limit".into());
+                    }
+                },
+            ),
         }
     }
-}
-
-fn change(
-    request: &Value,
-    data: &Option<PathBuf>,
-    config: &Option<PathBuf>,
-) -> Result<(), Failure> {
-    let answer = ask_or_open(&data_directory(data)?, config, request)?;
-    let message = answer["message"].as_str().unwrap_or("done");
-    print::out(&format!("{}\n", visible(message)));
-    Ok(())
 }

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use argh::{ArgsInfo, FromArgs};
 use serde_json::{Value, json};
 
-use super::control::ask_or_open;
-use super::{Failure, data_directory, password, print};
-use crate::net::log::visible;
+use super::ask::{Place, at};
+use super::{Failure, password, print};
 
 /// add, change, remove and list accounts, with snug running or not
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -222,96 +221,53 @@ struct Show {
 impl User {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.verb {
-            UserVerb::Add(Add {
-                name,
-                stdin,
-                generate,
-                admin,
-                data,
-                config,
-            }) => set_password(
+            UserVerb::Add(add) => set_password(
+                at(&add.data, &add.config),
                 "user.add",
-                &name,
-                (stdin, generate, admin),
-                &data,
-                &config,
+                &add.name,
+                (add.stdin, add.generate, add.admin),
                 "was added",
             ),
-            UserVerb::Passwd(Passwd {
-                name,
-                stdin,
-                generate,
-                admin,
-                data,
-                config,
-            }) => set_password(
+            UserVerb::Passwd(new) => set_password(
+                at(&new.data, &new.config),
                 "user.passwd",
-                &name,
-                (stdin, generate, admin),
-                &data,
-                &config,
+                &new.name,
+                (new.stdin, new.generate, new.admin),
                 "has a new password",
             ),
-            UserVerb::Del(Del { name, data, config }) => {
-                let request = json!({"verb": "user.del", "name": name});
-                change(&request, &name, &data, &config, "was removed")
+            UserVerb::Del(del) => {
+                let request = json!({"verb": "user.del", "name": del.name});
+                at(&del.data, &del.config).change(&request, "was removed")
             }
-            UserVerb::Admin(Admin {
-                name,
-                right,
-                data,
-                config,
-            }) => {
-                let request = json!({"verb": "user.admin", "name": name, "admin": right});
-                let happened = match right {
+            UserVerb::Admin(admin) => {
+                let request =
+                    json!({"verb": "user.admin", "name": admin.name, "admin": admin.right});
+                let happened = match admin.right {
                     true => "is an administrator",
                     false => "is no administrator",
                 };
-                change(&request, &name, &data, &config, happened)
+                at(&admin.data, &admin.config).change(&request, happened)
             }
-            UserVerb::Lock(Lock { name, data, config }) => {
-                let request = json!({"verb": "user.lock", "name": name});
-                change(&request, &name, &data, &config, "is locked")
+            UserVerb::Lock(lock) => {
+                let request = json!({"verb": "user.lock", "name": lock.name});
+                at(&lock.data, &lock.config).change(&request, "is locked")
             }
-            UserVerb::Unlock(Unlock { name, data, config }) => {
-                let request = json!({"verb": "user.unlock", "name": name});
-                change(&request, &name, &data, &config, "can log in")
+            UserVerb::Unlock(unlock) => {
+                let request = json!({"verb": "user.unlock", "name": unlock.name});
+                at(&unlock.data, &unlock.config).change(&request, "can log in")
             }
-            UserVerb::List(List { json, data, config }) => {
-                let answer = ask_or_open(
-                    &data_directory(&data)?,
-                    &config,
-                    &json!({"verb": "user.list"}),
-                )?;
-                let rows = print::rows(&answer);
-                print::out(&match json {
-                    true => print::json(&Value::Array(rows)),
-                    false => print::table(
-                        &rows,
-                        &["name", "jid"],
-                        "There is no account yet: add one with `snug user add NAME`.",
-                    ),
-                });
-                Ok(())
-            }
-            UserVerb::Show(Show {
-                name,
-                json,
-                data,
-                config,
-            }) => {
-                let answer = ask_or_open(
-                    &data_directory(&data)?,
-                    &config,
-                    &json!({"verb": "user.show", "name": name}),
-                )?;
-                let fields = print::fields(&answer);
-                print::out(&match json {
-                    true => print::json(&Value::Object(fields)),
-                    false => print::details(&fields, &["name", "jid"]),
-                });
-                Ok(())
-            }
+            UserVerb::List(list) => at(&list.data, &list.config).list(
+                &json!({"verb": "user.list"}),
+                list.json,
+                &["name", "jid"],
+                "There is no account yet: add one with `snug user add NAME`.",
+            ),
+            UserVerb::Show(show) => at(&show.data, &show.config).show(
+                &json!({"verb": "user.show", "name": show.name}),
+                show.json,
+                &["name", "jid"],
+                |_| {},
+            ),
         }
     }
 }
@@ -324,47 +280,22 @@ fn on_or_off(text: &str) -> Result<bool, String> {
     }
 }
 
-fn change(
-    request: &Value,
-    name: &str,
-    data: &Option<PathBuf>,
-    config: &Option<PathBuf>,
-    happened: &str,
-) -> Result<(), Failure> {
-    let answer = ask_or_open(&data_directory(data)?, config, request)?;
-    print::out(&done(&answer, name, happened));
-    Ok(())
-}
-
 fn set_password(
+    place: Place<'_>,
     verb: &str,
     name: &str,
     (stdin, generate, admin): (bool, bool, bool),
-    data: &Option<PathBuf>,
-    config: &Option<PathBuf>,
     happened: &str,
 ) -> Result<(), Failure> {
-    let data = data_directory(data)?;
+    place.directory()?;
     let password = password::obtain(name, stdin, generate)?;
     let mut request = json!({"verb": verb, "name": name, "password": password.text});
     if admin {
         request["admin"] = Value::Bool(true);
     }
-    let answer = ask_or_open(&data, config, &request)?;
-    print::out(&done(&answer, name, happened));
+    place.change(&request, happened)?;
     if password.made {
         print::out(&format!("Password: {}\n", password.text));
     }
     Ok(())
-}
-
-/// The server's own sentence, or one with the account's full name where the answer has it.
-fn done(answer: &Value, name: &str, happened: &str) -> String {
-    match answer["message"].as_str() {
-        Some(message) => format!("{}\n", visible(message)),
-        None => format!(
-            "{} {happened}.\n",
-            visible(answer["jid"].as_str().unwrap_or(name))
-        ),
-    }
 }

@@ -140,6 +140,44 @@ class Client:
                 bodies.append(body.text)
         return bodies
 
+    def archived(self, to: str = "") -> list[str]:
+        """The bodies in an archive: the account's own, or that of the room `to`."""
+        self.sent += 1
+        address = f" to='{to}'" if to else ""
+        self.send(f"<iq type='set' id='q{self.sent}'{address}><query xmlns='urn:xmpp:mam:2'/></iq>")
+        bodies = []
+        while True:
+            element = self.read()
+            if element.get("id") == f"q{self.sent}" and element.tag.endswith("}iq"):
+                if element.get("type") != "result":
+                    raise Refused(ElementTree.tostring(element, "unicode"))
+                return bodies
+            bodies += [body.text for result in element.iter("{urn:xmpp:mam:2}result") for body in result.iter("{jabber:client}body")]
+
+    def item(self, node: str) -> tuple:
+        """Id and payload of the only item of a node of its own."""
+        items = self.iq("get", f"<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='{node}'/></pubsub>")[0]
+        (item,) = items
+        return item.get("id"), item[0]
+
+    def ask(self, to: str, kind: str, payload: str) -> ElementTree.Element | None:
+        """Asks somebody else."""
+        self.sent += 1
+        self.send(f"<iq type='{kind}' id='q{self.sent}' to='{to}'>{payload}</iq>")
+        while True:
+            element = self.read()
+            if element.get("id") == f"q{self.sent}" and element.tag.endswith("}iq"):
+                if element.get("type") != "result":
+                    raise Refused(ElementTree.tostring(element, "unicode"))
+                return element[0] if len(element) else None
+
+    def until(self, wanted: str) -> ElementTree.Element:
+        """The next element in which an element of this name is."""
+        while True:
+            element = self.read()
+            if any(inner.tag.endswith("}" + wanted) for inner in element.iter()):
+                return element
+
     def roster(self) -> dict[str, tuple]:
         """Subscription, name and groups by JID."""
         query = self.iq("get", "<query xmlns='jabber:iq:roster'/>")

@@ -147,6 +147,11 @@ def account(number: int) -> str:
         f"<query xmlns='jabber:iq:private'><x xmlns='urn:test:x'><y n='{number}'/></x><storage xmlns='storage:bookmarks'><conference/></storage></query>"
         f"<offline-messages>{messages}<message xmlns='jabber:client'><body>from nobody</body></message>"
         f"<message xmlns='jabber:client' from='x@y.test' type='odd' xml:lang='no language!'><body>odd</body></message></offline-messages>"
+        # What ejabberd's import knows nothing of.
+        f"<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='urn:test:node'/></pubsub>"
+        f"<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:test:node'><item id='i'><x xmlns='urn:test:x'/></item></items></pubsub>"
+        f"<archive xmlns='urn:xmpp:pie:0#mam'><result xmlns='urn:xmpp:mam:2' id='1'><forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>"
+        f"<message xmlns='jabber:client' from='x@y.test' to='{name(number)}@{DOMAIN}'><body>kept</body></message></forwarded></result></archive>"
         f"<blocklist xmlns='urn:xmpp:blocking'><item jid='evil{number}@elsewhere.test'/></blocklist></user>"
     )
 

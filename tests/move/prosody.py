@@ -11,6 +11,9 @@ ACCOUNTS = 100
 # Of them, these were made while Prosody kept passwords as they are; hashing is its default.
 PLAIN = 10
 MESSAGES = 3
+# As snug calls it, where nobody says otherwise.
+ROOMS = f"rooms.{DOMAIN}"
+SAID = 5
 
 
 def is_installed() -> bool:
@@ -48,7 +51,8 @@ class Prosody(server.Prosody):
             shutil.move(self.folder / "before", self.data)
         text = self.config.read_text().replace("internal_plain", self.authentication)
         text = text.replace('"blocklist"', '"blocklist", "private", "pep", "' + self.vcards + '"')
-        self.config.write_text(text.replace("allow_registration = true", "allow_registration = true\nstorage = \"internal\""))
+        text = text.replace("allow_registration = true", "allow_registration = true\nstorage = \"internal\"")
+        self.config.write_text(text + f'Component "{ROOMS}" "muc"\nmodules_enabled = {{ "muc_mam" }}\n')
 
 
 class PlainProsody(Prosody):
@@ -74,10 +78,14 @@ def move(folder: pathlib.Path) -> None:
     wanted = f"{ACCOUNTS} accounts, {2 * ACCOUNTS} contacts and {MESSAGES * ACCOUNTS} waiting messages were imported."
     assert wanted in said, said
     assert f"{ACCOUNTS - PLAIN} accounts have keys for one hash" in said, said
+    wanted = f"{2 * MESSAGES * ACCOUNTS + 2 * SAID} archived messages and 2 rooms with 4 people were imported."
+    assert wanted in said, said
     snug.start()
     try:
         for number in range(ACCOUNTS):
             check(snug, number)
+        for number in (0, ACCOUNTS // 2):
+            check_room(snug, number)
         with Client(snug.c2s_tls, snug.ca) as stranger:
             assert "SCRAM-SHA-256" not in stranger.mechanisms(), "what some cannot do is not offered"
             try:
@@ -108,6 +116,8 @@ def fill(folder: pathlib.Path) -> None:
                     client.register(name(number), escaped(password(number)))
             for number in lived:
                 live(prosody, number)
+            if lived:
+                talk(prosody, lived[0])
         finally:
             prosody.stop()
     keep_plain(place / "data", place)
@@ -141,11 +151,66 @@ def live(prosody: server.Server, number: int) -> None:
         client.iq("set", f"<vCard xmlns='vcard-temp'><FN>Full Näme {number}</FN></vCard>")
         client.iq("set", f"<query xmlns='jabber:iq:private'><x xmlns='urn:test:x'><y n='{number}'/></x></query>")
         client.iq("set", f"<block xmlns='urn:xmpp:blocking'><item jid='evil{number}@elsewhere.test'/></block>")
+        client.iq(
+            "set",
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:test:node'>"
+            f"<item id='i{number}'><x xmlns='urn:test:x' n='{number}'>ö &lt;</x></item></publish></pubsub>",
+        )
         client.send(f"<presence to='{other}@{DOMAIN}' type='subscribe'/>")
         for message in range(MESSAGES):
             client.send(f"<message type='chat' to='{other}@{DOMAIN}'><body>{number}/{message} &lt;\u00e9\n</body></message>")
         # Answered behind all of the above.
         client.iq("get", "<ping xmlns='urn:xmpp:ping'/>")
+
+
+def talk(prosody: server.Server, number: int) -> None:
+    """Somebody makes a room and says something there."""
+    room = f"room{number}@{ROOMS}"
+    with Client(prosody.c2s_tls, prosody.ca) as client:
+        client.log_in("PLAIN", name(number), password(number))
+        client.send(f"<presence to='{room}/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+        client.until("status")
+        fields = "".join(
+            f"<field var='{var}'><value>{value}</value></field>"
+            for var, value in (
+                ("FORM_TYPE", "http://jabber.org/protocol/muc#roomconfig"),
+                ("muc#roomconfig_roomname", f"Room &lt;{number}"),
+                ("muc#roomconfig_persistentroom", "1"),
+                ("muc#roomconfig_membersonly", "1"),
+                ("muc#roomconfig_enablearchiving", "1"),
+            )
+        )
+        client.ask(room, "set", f"<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'>{fields}</x></query>")
+        other = f"{name(number + 1)}@{DOMAIN}"
+        client.ask(room, "set", f"<query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='member' jid='{other}' nick='Other'/></query>")
+        client.send(f"<message type='groupchat' to='{room}'><subject>About {number}</subject></message>")
+        for message in range(SAID):
+            client.send(f"<message type='groupchat' to='{room}' id='m{message}'><body>said {message}</body></message>")
+            while (heard := client.until("body")).findtext("{jabber:client}body") != f"said {message}":
+                assert heard is not None
+
+
+def check_room(snug: server.Server, number: int) -> None:
+    """The room is at snug what it was at Prosody: its member enters, its archive is there."""
+    room = f"room{number}@{ROOMS}"
+    with Client(snug.c2s_tls, snug.ca) as client:
+        client.log_in("SCRAM-SHA-1", name(number + 1), password(number + 1))
+        said = client.archived(room)
+        assert said == [f"said {message}" for message in range(SAID)], said
+        client.send(f"<presence to='{room}/Other'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+        subject = client.until("subject")
+        assert subject.findtext("{jabber:client}subject") == f"About {number}", subject
+        info = client.ask(room, "get", "<query xmlns='http://jabber.org/protocol/disco#info'/>")
+        features = {element.get("var") for element in info}
+        assert {"muc_membersonly", "muc_persistent"} <= features, features
+        assert info[0].get("name") == f"Room <{number}", info[0].attrib
+    with Client(snug.c2s_tls, snug.ca) as client:
+        client.log_in("SCRAM-SHA-1", name(number + 2), password(number + 2))
+        try:
+            client.archived(room)
+            raise AssertionError("a stranger reads what members say")
+        except Refused:
+            pass
 
 
 def check(snug: server.Server, number: int) -> None:
@@ -164,6 +229,11 @@ def check(snug: server.Server, number: int) -> None:
         assert private[0][0].get("n") == str(number), "private data"
         blocked = client.iq("get", "<blocklist xmlns='urn:xmpp:blocking'/>")
         assert [item.get("jid") for item in blocked] == [f"evil{number}@elsewhere.test"], "block list"
+        item, payload = client.item("urn:test:node")
+        assert (item, payload.get("n"), payload.text) == (f"i{number}", str(number), "ö <"), (item, payload)
+        archived = sorted(client.archived())
+        expected = sorted(f"{who}/{message} <\u00e9\n" for who in (before, number) for message in range(MESSAGES))
+        assert archived == expected, (archived, expected)
         bodies = client.messages(MESSAGES)
         assert bodies == [f"{before}/{message} <\u00e9\n" for message in range(MESSAGES)], bodies
 

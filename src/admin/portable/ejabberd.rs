@@ -16,10 +16,8 @@ pub(super) fn keys<'k>(
 ) -> Option<Piece> {
     let twice = |bytes: &[u8]| auth::encode(auth::encode(bytes));
     let (mechanism, keys) = keys.next().filter(|_| !locked)?;
-    Some(Piece {
-        place: Place::User,
-        xml: credentials(mechanism, keys, twice),
-    })
+    let xml = credentials(mechanism, keys, twice);
+    Some(Piece::new(Place::User, xml))
 }
 
 /// Whether it takes an address: of resources with characters that are younger than Unicode 3.2, emoji for example, it says that they are wrong.

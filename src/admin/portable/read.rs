@@ -1,11 +1,16 @@
 //! Into the store: what a piece says, checked; and how it is kept.
 
-use super::{BLOCKING, PRIVACY, Piece, Place, SCRAM, SNUG};
+use super::archive::{self, Archived};
+use super::pubsub::{self, AtNode, NodeAbout};
+use super::rooms::{self, RoomFact};
+use super::{BLOCKING, PRIVACY, Piece, Place, ROOM, SCRAM, SNUG};
 use crate::auth::{Hash, ScramKeys};
 use crate::engine::directory::entry_of;
 use crate::engine::preferences::Preferences;
 use crate::limits;
-use crate::store::{Document, DocumentKind, RosterItem, Store, StoreError, Subscription, UserId};
+use crate::store::{
+    Affiliated, Document, DocumentKind, RosterItem, Store, StoreError, Subscription, UserId,
+};
 use crate::xml::{self, Element, Splice, splice};
 use crate::xmpp::{BareJid, Jid, ns, time};
 use std::collections::BTreeSet;
@@ -27,6 +32,16 @@ pub enum Item {
     Message(u64, String),
     /// Whom the account blocks.
     Blocked(Vec<Jid<'static>>),
+    /// A node of PEP.
+    Node(NodeAbout),
+    /// Somebody or something at the node of this name.
+    AtNode(String, AtNode),
+    /// A message of the archive.
+    Archived(Archived),
+    /// What a room is.
+    Room(RoomFact),
+    /// Somebody who is something in a room.
+    Person(Affiliated),
     /// Nothing that snug keeps; what it is, for the operator.
     Unknown(String),
 }
@@ -64,6 +79,16 @@ pub struct Tally {
     pub keys: [bool; 2],
     /// Whether it may administer the server.
     pub admin: bool,
+    /// Items of nodes of PEP.
+    pub items: u64,
+    /// Nodes and items for which there was no room.
+    pub items_over: u64,
+    /// Messages in the archive.
+    pub archived: u64,
+    /// People who are something in a room.
+    pub people: u64,
+    nodes: BTreeSet<String>,
+    item_bytes: u64,
     requests: BTreeSet<BareJid>,
     listed: BTreeSet<BareJid>,
     message_bytes: u64,
@@ -97,6 +122,13 @@ pub fn read(piece: &Piece) -> Result<Item, String> {
         (Place::Blocked, BLOCKING, "item") => {
             Ok(Item::Blocked(vec![jid_of(&root, "jid")?.into_owned()]))
         }
+        (Place::Nodes, ns::PUBSUB_OWNER, "configure") => pubsub::read_node(&root),
+        (Place::NodeAffiliations, ns::PUBSUB_OWNER, "affiliation")
+        | (Place::NodeSubscriptions, ns::PUBSUB_OWNER, "subscription")
+        | (Place::NodeItems, ns::PUBSUB, "item") => pubsub::read_at_node(piece, &root),
+        (Place::Archive, ns::ARCHIVE, "result") => archive::read(&root),
+        (Place::Room, ROOM, _) | (Place::Room, ns::VCARD, "vCard") => rooms::read(&root),
+        (Place::People, ns::MUC_ADMIN, "item") => rooms::read_person(&root),
         _ => Ok(Item::Unknown(format!("<{name} xmlns='{ns}'/>"))),
     }
 }
@@ -425,14 +457,57 @@ impl Tally {
                 }
             }
             Item::Facts(facts) => self.admin = facts.admin,
+            Item::Node(_) | Item::AtNode(..) => self.count_at_node(item),
+            Item::Archived(_) => self.archived += 1,
+            Item::Person(_) => {
+                self.people += 1;
+                if self.people > limits::ROOM_PEOPLE as u64 {
+                    return Err(format!(
+                        "more than {} people are something there: remove some",
+                        limits::ROOM_PEOPLE
+                    ));
+                }
+            }
+            Item::Room(_) => {}
             Item::Blocked(_) | Item::Unknown(_) => {}
         }
         Ok(())
     }
 }
 
-/// Keeps an item for an account that is arriving. Keys and facts are of the account itself and do nothing here.
-pub fn keep(store: &Store, user: UserId, name: &str, item: Item) -> Result<(), StoreError> {
+impl Tally {
+    /// As they will be kept: nodes up to a number, items up to their bytes.
+    fn count_at_node(&mut self, item: &Item) {
+        let Some(node) = pubsub::node_of(item) else {
+            return;
+        };
+        let is_known = self.nodes.contains(node);
+        if !is_known && self.nodes.len() >= limits::NODES_PER_OWNER {
+            self.items_over += 1;
+            return;
+        }
+        if !is_known {
+            self.nodes.insert(node.to_owned());
+        }
+        if let Item::AtNode(_, AtNode::Item(item)) = item {
+            let bytes = self.item_bytes + pubsub::bytes_of(item);
+            match bytes > limits::ITEMS_BYTES_PER_OWNER {
+                true => self.items_over += 1,
+                false => (self.items, self.item_bytes) = (self.items + 1, bytes),
+            }
+        }
+    }
+}
+
+/// Keeps an item for an account or a room that is arriving, and has this address. Keys and facts are of the account itself, facts of the room itself, and
+/// archived messages go another way: they do nothing here. `domain` is that of the accounts.
+pub fn keep(
+    store: &Store,
+    user: UserId,
+    jid: &BareJid,
+    domain: &str,
+    item: Item,
+) -> Result<(), StoreError> {
     match item {
         Item::Contact(contact) => {
             let old = store.roster_item(user, &contact.item.jid)?;
@@ -448,6 +523,7 @@ pub fn keep(store: &Store, user: UserId, name: &str, item: Item) -> Result<(), S
             if document.kind == DocumentKind::Vcard
                 && let Ok(vcard) = xml::Document::parse(document.xml.clone())
             {
+                let name = jid.local().unwrap_or_default();
                 store.put_entry(user, &entry_of(name, &vcard.root()))?;
             }
             store.put_documents(user, &[document])
@@ -458,7 +534,12 @@ pub fn keep(store: &Store, user: UserId, name: &str, item: Item) -> Result<(), S
             result => result.map(drop),
         },
         Item::Blocked(jids) => jids.iter().try_for_each(|jid| store.put_blocked(user, jid)),
-        Item::Keys(..) | Item::Facts(_) | Item::Unknown(_) => Ok(()),
+        Item::Node(about) => pubsub::keep_node(store, user, jid, about),
+        Item::AtNode(node, at) => pubsub::keep_at_node(store, user, jid, &node, at),
+        Item::Person(one) => rooms::keep_person(store, user, domain, one),
+        Item::Keys(..) | Item::Facts(_) | Item::Archived(_) | Item::Room(_) | Item::Unknown(_) => {
+            Ok(())
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Out of the store: an account as pieces, in an order that is always the same.
 
-use super::{BLOCKING, Piece, Place, SCRAM, SNUG, ejabberd};
+use super::{BLOCKING, Piece, Place, SCRAM, SNUG, archive, ejabberd, pubsub};
 use crate::auth::{self, ScramKeys};
 use crate::limits;
+use crate::store::archive::{Row, Stamp};
 use crate::store::{
     Account, DocumentKind, OfflineKey, RosterItem, Store, StoreError, Subscription,
 };
@@ -18,7 +19,7 @@ pub enum For {
     Ejabberd,
 }
 
-/// How far an account has been written: which kind of thing, and how many of them. Begin with the default.
+/// How far an account or a room has been written: which kind of thing, and how many of them. Begin with the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Place in the order of kinds.
@@ -30,7 +31,7 @@ pub struct Progress {
 /// The next pieces of an account.
 #[derive(Debug, Default)]
 pub struct Part {
-    /// At least one, unless nothing is left.
+    /// Perhaps none.
     pub pieces: Vec<Piece>,
     /// Where it goes on; none at the end.
     pub next: Option<Progress>,
@@ -42,9 +43,21 @@ pub struct Part {
 type Kind = fn(&Store, &Account, For, u64, &mut Part) -> Result<Option<u64>, StoreError>;
 
 /// In this order.
-const KINDS: [Kind; 8] = [
-    head, roster, requests, contacts, documents, private, offline, blocked,
+const KINDS: [Kind; 10] = [
+    head,
+    roster,
+    requests,
+    contacts,
+    documents,
+    private,
+    offline,
+    blocked,
+    pubsub::nodes,
+    pubsub::items,
 ];
+
+/// Behind them, the archive: [`Part::archived`].
+const ARCHIVE: u64 = KINDS.len() as u64;
 
 /// What an account has, some 256 KiB at a time.
 pub fn part(
@@ -63,12 +76,30 @@ pub fn part(
                 done: 0,
             },
         };
-        if part.bytes() >= limits::MOVED_PART_BYTES && (at.kind as usize) < KINDS.len() {
-            part.next = Some(at);
+        if part.is_full() {
             break;
         }
     }
+    // The archive is last, and another one reads it.
+    let is_over = at.kind > ARCHIVE || at.kind == ARCHIVE && whom == For::Ejabberd;
+    part.next = (!is_over).then_some(at);
     Ok(part)
+}
+
+/// Where the archive begins.
+pub(super) fn archive_begins() -> Progress {
+    Progress {
+        kind: ARCHIVE,
+        done: 0,
+    }
+}
+
+/// Where in the archive an account goes on, where it has come to that: this place or behind.
+pub fn in_archive(from: Progress) -> Option<Stamp> {
+    (from.kind == ARCHIVE).then_some(Stamp {
+        ms: from.done >> 16,
+        seq: from.done as u16,
+    })
 }
 
 impl Part {
@@ -76,12 +107,37 @@ impl Part {
         self.pieces.iter().map(|piece| piece.xml.len() + 32).sum()
     }
 
-    fn push(&mut self, place: Place, xml: String) {
-        self.pieces.push(Piece { place, xml });
+    /// Whether it is time for everybody else.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes() >= limits::MOVED_PART_BYTES
+    }
+
+    pub(super) fn push(&mut self, place: Place, xml: String) {
+        self.pieces.push(Piece::new(place, xml));
+    }
+
+    pub(super) fn push_within(&mut self, place: Place, node: &str, xml: String) {
+        let node = node.to_owned();
+        self.pieces.push(Piece { place, node, xml });
+    }
+
+    /// A page of the archive; without `complete` there is more of it.
+    pub fn archived(rows: &[Row], complete: bool) -> Part {
+        let mut part = Part::default();
+        for row in rows {
+            part.push(Place::Archive, archive::result(row));
+        }
+        let next = rows.last().and_then(|row| row.id.stamp.next());
+        part.next = next.filter(|_| !complete).map(|next| Progress {
+            kind: ARCHIVE,
+            // The year 9999 fits 48 bits.
+            done: next.ms << 16 | u64::from(next.seq),
+        });
+        part
     }
 
     /// Adds the items behind `done` until the part is full; how far it came, or none at the end.
-    fn fill<T>(
+    pub(super) fn fill<T>(
         &mut self,
         items: &[T],
         done: u64,
@@ -89,7 +145,7 @@ impl Part {
     ) -> Option<u64> {
         for (place, item) in items.iter().enumerate().skip(done as usize) {
             add(self, item);
-            if self.bytes() >= limits::MOVED_PART_BYTES && place + 1 < items.len() {
+            if self.is_full() && place + 1 < items.len() {
                 return Some(place as u64 + 1);
             }
         }

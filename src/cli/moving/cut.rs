@@ -69,6 +69,7 @@ impl<R: BufRead> Cutter<R> {
             let end = memchr::memchr(b'<', ready).unwrap_or(ready.len());
             self.bytes.extend_from_slice(&ready[..end]);
             self.input.consume(end);
+            self.whole_character()?;
             return Ok(Cut::Text);
         }
         self.until(b">")?;
@@ -121,6 +122,27 @@ impl<R: BufRead> Cutter<R> {
             true => Ok(Cut::Empty),
             false => Ok(Cut::Open),
         }
+    }
+
+    /// Takes the rest of a character that the end of the buffer has cut.
+    fn whole_character(&mut self) -> Result<(), String> {
+        let is_cut = |bytes: &[u8]| {
+            let end = &bytes[bytes.len().saturating_sub(4)..];
+            // The first of the four may be the end of another.
+            (0..end.len()).any(|from| match std::str::from_utf8(&end[from..]) {
+                Ok(_) => false,
+                Err(error) => error.valid_up_to() == 0 && error.error_len().is_none(),
+            })
+        };
+        while is_cut(&self.bytes) {
+            let ready = self.input.fill_buf().map_err(unreadable)?;
+            match ready.first() {
+                Some(byte) if byte & 0xc0 == 0x80 => self.bytes.push(*byte),
+                _ => break,
+            }
+            self.input.consume(1);
+        }
+        Ok(())
     }
 
     /// Takes everything up to and with this byte.
@@ -194,6 +216,15 @@ mod tests {
                 (Cut::Close, 4),
             ]
         );
+    }
+
+    #[test]
+    fn no_character_is_cut_in_two() {
+        for text in ["<a>ä</a>", "<a>xö\u{20ac}y\u{1f600}\u{1f600}</a>", "ää"] {
+            let all = cuts(text).unwrap();
+            let joined: String = all.iter().map(|(_, text, _)| text.as_str()).collect();
+            assert_eq!(joined, text);
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `snug export`: all accounts into one file of XEP-0227 (1.1), byte for byte the same while nothing changes.
+//! `snug export`: all accounts and rooms into one file of XEP-0227 (1.1), byte for byte the same while nothing changes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use argh::{ArgsInfo, FromArgs};
 use serde_json::{Value, json};
 
-use crate::admin::portable::{PIE, Place};
+use crate::admin::portable::{PIE, Place, ROOM};
 use crate::cli::control::Partner;
 use crate::cli::{Failure, data_directory, print};
 use crate::xml::escaped;
 
-/// write all accounts with all that they have to a file that other servers read (XEP-0227), with snug running or not
+/// write all accounts and rooms with all that they have to a file that other servers read (XEP-0227), with snug running or not
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
@@ -44,6 +44,9 @@ struct Written {
     accounts: u64,
     contacts: u64,
     messages: u64,
+    items: u64,
+    archived: u64,
+    rooms: u64,
     left_out: u64,
     locked: u64,
     lack_sha1: u64,
@@ -150,12 +153,16 @@ fn write<W: Write>(
         }
         let names = answer["names"].as_array().cloned().unwrap_or_default();
         for name in names.iter().filter_map(Value::as_str) {
-            account(partner, whom, name, &mut out, &mut written, shown)?;
+            let what = What::Account { whom };
+            thing(partner, &what, name, &mut out, &mut written, shown)?;
         }
         match (answer["more"] == true, names.last()) {
             (true, Some(last)) => after = last.clone(),
             _ => break,
         }
+    }
+    if whom.is_none() {
+        rooms(partner, &mut out, &mut written, shown)?;
     }
     out.write_all(b"</host>\n</server-data>\n")
         .map_err(cannot)?;
@@ -163,27 +170,58 @@ fn write<W: Write>(
     Ok((out, written))
 }
 
-fn account<W: Write>(
+/// Writes all rooms.
+fn rooms<W: Write>(
     partner: &mut Partner,
-    whom: Option<&str>,
+    out: &mut W,
+    written: &mut Written,
+    shown: &str,
+) -> Result<(), Failure> {
+    let mut after = Value::Null;
+    loop {
+        let answer = partner.ask(&json!({"verb": "export.rooms", "after": after}))?;
+        let host = answer["host"].as_str().unwrap_or_default();
+        let names = answer["names"].as_array().cloned().unwrap_or_default();
+        for name in names.iter().filter_map(Value::as_str) {
+            thing(partner, &What::Room { host }, name, out, written, shown)?;
+        }
+        match (answer["more"] == true, names.last()) {
+            (true, Some(last)) => after = last.clone(),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Writes an account or a room.
+fn thing<W: Write>(
+    partner: &mut Partner,
+    what: &What<'_>,
     name: &str,
     out: &mut W,
     written: &mut Written,
     shown: &str,
 ) -> Result<(), Failure> {
     let mut text = String::new();
-    let mut open = Place::User;
+    let mut open = Open::default();
     let mut next = Value::Null;
     let mut begun = false;
     loop {
-        let request = json!({"verb": "export.part", "name": name, "for": whom, "next": next});
+        let request = match what {
+            What::Account { whom } => {
+                json!({"verb": "export.part", "name": name, "for": whom, "next": next})
+            }
+            What::Room { .. } => json!({"verb": "export.room", "name": name, "next": next}),
+        };
         let answer = partner.ask(&request)?;
         if answer["gone"] == true && !begun {
             return Ok(());
         }
         if !std::mem::replace(&mut begun, true) {
-            text.push_str(&format!("<user name='{}'>\n", escaped(name)));
-            written.accounts += 1;
+            text.push_str(&what.begins(name));
+            match what {
+                What::Account { .. } => written.accounts += 1,
+                What::Room { .. } => written.rooms += 1,
+            }
             written.locked += u64::from(answer["locked"] == true);
             written.lack_sha1 += u64::from(answer["lacks_sha1"] == true);
         }
@@ -193,18 +231,14 @@ fn account<W: Write>(
             let (Some(place), Some(xml)) = (place, piece[1].as_str()) else {
                 return Err(Failure::from("the running snug answers in another way than this command expects: are both of the same version?".to_owned()));
             };
-            if place != open {
-                close(open, &mut text);
-                open = place;
-                if let Some((ns, name)) = place.element() {
-                    text.push_str(&format!("<{name} xmlns='{ns}'>"));
-                }
-            }
+            open.turn_to(place, piece[2].as_str().unwrap_or_default(), &mut text);
             text.push_str(xml);
             match place {
-                Place::User => text.push('\n'),
+                Place::User | Place::Room => text.push('\n'),
                 Place::Roster => written.contacts += 1,
                 Place::Offline => written.messages += 1,
+                Place::NodeItems => written.items += 1,
+                Place::Archive => written.archived += 1,
                 _ => {}
             }
         }
@@ -217,16 +251,75 @@ fn account<W: Write>(
         }
         next = answer["next"].clone();
     }
-    close(open, &mut text);
-    text.push_str("</user>\n");
+    open.close(&mut text);
+    text.push_str(what.ends());
     out.write_all(text.as_bytes())
         .map_err(|error| Failure::from(unwritable(shown, &error)))
 }
 
-/// No white space inside: ejabberd takes it for a message.
-fn close(place: Place, text: &mut String) {
-    if let Some((_, name)) = place.element() {
-        text.push_str(&format!("</{name}>\n"));
+/// What is written.
+enum What<'w> {
+    Account { whom: Option<&'w str> },
+    Room { host: &'w str },
+}
+
+impl What<'_> {
+    fn begins(&self, name: &str) -> String {
+        match self {
+            What::Account { .. } => format!("<user name='{}'>\n", escaped(name)),
+            What::Room { host } => {
+                let jid = format!("{name}@{host}");
+                format!("<room xmlns='{ROOM}' jid='{}'>\n", escaped(&jid))
+            }
+        }
+    }
+
+    fn ends(&self) -> &'static str {
+        match self {
+            What::Account { .. } => "</user>\n",
+            What::Room { .. } => "</room>\n",
+        }
+    }
+}
+
+/// The elements around pieces that are open.
+#[derive(Default)]
+struct Open {
+    element: Option<(&'static str, &'static str)>,
+    inner: Option<(&'static str, String)>,
+}
+
+impl Open {
+    /// Closes and opens what it takes for a piece of this place. No white space inside: ejabberd takes it for a message.
+    fn turn_to(&mut self, place: Place, node: &str, text: &mut String) {
+        if self.element != place.element() {
+            self.close(text);
+            self.element = place.element();
+            if let Some((ns, name)) = self.element {
+                text.push_str(&format!("<{name} xmlns='{ns}'>"));
+            }
+        }
+        let inner = place.inner().map(|name| (name, node.to_owned()));
+        if self.inner != inner {
+            self.close_inner(text);
+            if let Some((name, node)) = &inner {
+                text.push_str(&format!("<{name} node='{}'>", escaped(node)));
+            }
+            self.inner = inner;
+        }
+    }
+
+    fn close(&mut self, text: &mut String) {
+        self.close_inner(text);
+        if let Some((_, name)) = self.element.take() {
+            text.push_str(&format!("</{name}>\n"));
+        }
+    }
+
+    fn close_inner(&mut self, text: &mut String) {
+        if let Some((name, _)) = self.inner.take() {
+            text.push_str(&format!("</{name}>"));
+        }
     }
 }
 
@@ -236,6 +329,15 @@ impl Written {
             "{} accounts, {} contacts and {} waiting messages were written.\n",
             self.accounts, self.contacts, self.messages
         );
+        if self.items + self.archived + self.rooms > 0 {
+            text.push_str(&format!(
+                "{} items of PEP, {} archived messages and {} rooms were written.\n",
+                self.items, self.archived, self.rooms
+            ));
+        }
+        if for_ejabberd {
+            text.push_str("Nodes of PEP, message archives and rooms were left out: ejabberd's import knows none.\n");
+        }
         if self.left_out > 0 {
             text.push_str(&format!(
                 "{} things were left out because the reader could not take them.\n",

@@ -1,4 +1,4 @@
-//! `snug import`: accounts out of a file of XEP-0227 or out of Prosody's data directory. Everything is read and checked before the first account is made;
+//! `snug import`: accounts and rooms out of a file of XEP-0227 or out of Prosody's data directory. Everything is read and checked before the first account is made;
 //! each account is there as a whole or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use crate::cli::{Exit, Failure, data_directory, print};
 use crate::limits;
 use crate::net::log::visible;
 
-/// make accounts of such a file, or of Prosody's data directory, with snug running or not; passwords stay as they are
+/// make accounts and rooms of such a file, or of Prosody's data directory, with snug running or not; passwords stay as they are
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
@@ -91,12 +91,21 @@ impl Import {
         let answer = partner.ask(&json!({"verb": "import.names", "names": []}))?;
         let domain = answer["domain"].as_str().unwrap_or_default().to_owned();
 
-        let mut seen = Seen::default();
+        let rooms_host = answer["rooms_host"].as_str().unwrap_or_default().to_owned();
+        let mut seen = Seen {
+            rooms_host: rooms_host.clone(),
+            ..Seen::default()
+        };
         source.read(&domain, &mut |found, place| seen.take(found, place))?;
         seen.end(source.path(), &domain)?;
-        let known = known(&mut partner, &seen.names)?;
-        if !known.is_empty() && !self.skip {
-            return Err(Failure::from(refusal(&known)));
+        let known = Known {
+            accounts: known(&mut partner, "import.names", &seen.names)?,
+            rooms: known(&mut partner, "import.rooms", &seen.rooms)?,
+            has_archive: answer["archives"] == true,
+        };
+        if !self.skip {
+            refuse(&known.accounts, "accounts", "snug user del")?;
+            refuse(&known.rooms, "rooms", "snug room del")?;
         }
         if self.check {
             print::out(&seen.summary(&known, "can be imported"));
@@ -105,6 +114,7 @@ impl Import {
         let mut sender = Sender {
             partner: &mut partner,
             known: &known,
+            rooms_host: &rooms_host,
             account: None,
             arrived: 0,
         };
@@ -128,40 +138,68 @@ impl Import {
     }
 }
 
-/// Those of the names that are accounts here already.
-fn known(partner: &mut Partner, names: &BTreeSet<String>) -> Result<BTreeSet<String>, Failure> {
+/// What is here already.
+struct Known {
+    accounts: BTreeSet<String>,
+    rooms: BTreeSet<String>,
+    /// Whether archived messages can be kept.
+    has_archive: bool,
+}
+
+/// Those of the names that are accounts or rooms here already.
+fn known(
+    partner: &mut Partner,
+    verb: &str,
+    names: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, Failure> {
     let mut known = BTreeSet::new();
     let names: Vec<&String> = names.iter().collect();
     for names in names.chunks(limits::MOVED_NAMES) {
-        let answer = partner.ask(&json!({"verb": "import.names", "names": names}))?;
+        let answer = partner.ask(&json!({"verb": verb, "names": names}))?;
         let some = answer["known"].as_array().into_iter().flatten();
         known.extend(some.filter_map(Value::as_str).map(str::to_owned));
     }
     Ok(known)
 }
 
-fn refusal(known: &BTreeSet<String>) -> String {
+/// Refuses to import what is here already.
+fn refuse(known: &BTreeSet<String>, what: &str, remedy: &str) -> Result<(), String> {
+    if known.is_empty() {
+        return Ok(());
+    }
     const SHOWN: usize = 5;
     let mut names: Vec<&str> = known.iter().map(String::as_str).take(SHOWN).collect();
     let more = format!("and {} more", known.len().saturating_sub(SHOWN));
     if known.len() > SHOWN {
         names.push(&more);
     }
-    format!(
-        "nothing was imported: {} of the accounts are here already ({}): remove them with `snug user del`, or leave them as they are with --skip",
+    Err(format!(
+        "nothing was imported: {} of the {what} are here already ({}): remove them with `{remedy}`, or leave them as they are with --skip",
         known.len(),
         names.join(", ")
-    )
+    ))
 }
 
 /// What the first reading has found.
 #[derive(Default)]
 struct Seen {
     names: BTreeSet<String>,
-    account: Option<(String, bool, Tally)>,
+    rooms: BTreeSet<String>,
+    rooms_host: String,
+    going: Option<Seeing>,
     totals: BTreeMap<String, (Tally, bool)>,
+    room_totals: BTreeMap<String, Tally>,
     left_out: BTreeMap<String, u64>,
     elsewhere: BTreeMap<String, u64>,
+    rooms_elsewhere: BTreeMap<String, u64>,
+}
+
+/// What is being looked at: an account, or a room.
+struct Seeing {
+    name: String,
+    is_room: bool,
+    has_password: bool,
+    tally: Tally,
 }
 
 /// Kinds of things left out that are named one by one.
@@ -184,24 +222,57 @@ impl Seen {
                         "{place}: the account {prepared:?} stands there twice: remove one"
                     ));
                 }
-                self.account = Some((prepared, password.is_some(), Tally::default()));
+                self.going = Some(Seeing {
+                    name: prepared,
+                    is_room: false,
+                    has_password: password.is_some(),
+                    tally: Tally::default(),
+                });
+            }
+            Found::Room { jid } if jid.domain() != self.rooms_host => {
+                let domain = jid.domain().to_owned();
+                *self.rooms_elsewhere.entry(domain).or_default() += 1;
+            }
+            Found::Room { jid } => {
+                let name = jid.local().unwrap_or_default().to_owned();
+                if !self.rooms.insert(name.clone()) {
+                    return Err(format!(
+                        "{place}: the room {name:?} stands there twice: remove one"
+                    ));
+                }
+                self.going = Some(Seeing {
+                    name,
+                    is_room: true,
+                    has_password: false,
+                    tally: Tally::default(),
+                });
             }
             Found::Piece(piece) => {
-                let Some((name, _, tally)) = &mut self.account else {
+                let Some(going) = &mut self.going else {
                     return Ok(());
                 };
+                let what = if going.is_room { "room" } else { "account" };
+                let name = &going.name;
                 let about = |why: String| {
-                    format!("{place}: the account {name:?}: {why}; mend it there, or remove it")
+                    format!("{place}: the {what} {name:?}: {why}; mend it there, or remove it")
                 };
                 let item = read::read(&piece).map_err(about)?;
-                tally.count(&item).map_err(about)?;
+                going.tally.count(&item).map_err(about)?;
                 if let Item::Unknown(what) = item {
                     self.leave_out(what, 1);
                 }
             }
             Found::End => {
-                if let Some((name, has_password, tally)) = self.account.take() {
-                    self.totals.insert(name, (tally, has_password));
+                if let Some(going) = self.going.take() {
+                    match going.is_room {
+                        true => {
+                            self.room_totals.insert(going.name, going.tally);
+                        }
+                        false => {
+                            let total = (going.tally, going.has_password);
+                            self.totals.insert(going.name, total);
+                        }
+                    }
                 }
             }
             Found::LeftOut { what, times } => self.leave_out(what, times),
@@ -219,7 +290,7 @@ impl Seen {
     }
 
     fn end(&self, path: &Path, domain: &str) -> Result<(), String> {
-        if !self.names.is_empty() {
+        if !self.names.is_empty() || !self.rooms.is_empty() {
             return Ok(());
         }
         let path = path.display();
@@ -231,28 +302,53 @@ impl Seen {
         }
     }
 
-    fn summary(&self, known: &BTreeSet<String>, what_happens: &str) -> String {
+    fn summary(&self, known: &Known, what_happens: &str) -> String {
         let new = || {
             self.totals
                 .iter()
-                .filter(|(name, _)| !known.contains(*name))
+                .filter(|(name, _)| !known.accounts.contains(*name))
                 .map(|(_, account)| account)
         };
-        let sum = |count: fn(&Tally) -> u64| new().map(|(tally, _)| count(tally)).sum::<u64>();
+        let rooms = || {
+            let rooms = self.room_totals.iter();
+            rooms
+                .filter(|(name, _)| !known.rooms.contains(*name))
+                .map(|(_, tally)| tally)
+        };
+        let sum = |count: fn(&Tally) -> u64| {
+            let tallies = new().map(|(tally, _)| tally).chain(rooms());
+            tallies.map(count).sum::<u64>()
+        };
         let mut text = format!(
             "{} accounts, {} contacts and {} waiting messages {what_happens}.\n",
             new().count(),
             sum(|tally| tally.contacts),
             sum(|tally| tally.messages),
         );
+        let items = sum(|tally| tally.items);
+        let archived = match known.has_archive {
+            true => sum(|tally| tally.archived),
+            false => 0,
+        };
+        if items + archived + rooms().count() as u64 > 0 {
+            text.push_str(&format!(
+                "{items} items of PEP, {archived} archived messages and {} rooms with {} people {what_happens}.\n",
+                rooms().count(),
+                sum(|tally| tally.people),
+            ));
+        }
         let mut say = |count: u64, what: &str| {
             if count > 0 {
                 text.push_str(&format!("{count} {what}\n"));
             }
         };
         say(
-            known.len() as u64,
+            known.accounts.len() as u64,
             "accounts are here already and were left as they are.",
+        );
+        say(
+            known.rooms.len() as u64,
+            "rooms are here already and were left as they are.",
         );
         let keys = |wanted: [bool; 2]| {
             new()
@@ -276,12 +372,32 @@ impl Seen {
             sum(|tally| tally.messages_over),
             "waiting messages were left out: there is room for 1000 or 4 MiB an account.",
         );
+        say(
+            sum(|tally| tally.items_over),
+            "nodes or items of PEP were left out: there is room for 200 nodes and 4 MiB an account.",
+        );
+        if !known.has_archive {
+            say(
+                sum(|tally| tally.archived),
+                "archived messages were left out: set archive.enabled = true in snug.toml first.",
+            );
+        }
         for (domain, accounts) in &self.elsewhere {
             say(
                 *accounts,
                 &format!(
                     "accounts of {} were left out: another domain.",
                     visible(domain)
+                ),
+            );
+        }
+        for (host, rooms) in &self.rooms_elsewhere {
+            let host = visible(host);
+            let here = &self.rooms_host;
+            say(
+                *rooms,
+                &format!(
+                    "rooms of {host} were left out: those of this snug are at {here} (rooms.host)."
                 ),
             );
         }
@@ -295,6 +411,7 @@ impl Seen {
 /// An account on its way.
 struct Going {
     name: String,
+    is_room: bool,
     id: Value,
     password: Option<String>,
     /// Keys and facts, for the end.
@@ -306,7 +423,8 @@ struct Going {
 /// The second reading: hands over what is found.
 struct Sender<'s> {
     partner: &'s mut Partner,
-    known: &'s BTreeSet<String>,
+    known: &'s Known,
+    rooms_host: &'s str,
     account: Option<Going>,
     arrived: u64,
 }
@@ -317,21 +435,17 @@ impl Sender<'_> {
             Found::User { name, password } => {
                 let name =
                     auth::account_name(&name).map_err(|error| Failure::from(error.to_string()))?;
-                if self.known.contains(&name) {
+                if self.known.accounts.contains(&name) {
                     return Ok(());
                 }
-                let answer = self
-                    .partner
-                    .ask(&json!({"verb": "import.begin", "name": name}))?;
-                self.account = Some(Going {
-                    name,
-                    id: answer["id"].clone(),
-                    password,
-                    head: Vec::new(),
-                    waiting: Vec::new(),
-                    waiting_bytes: 0,
-                });
-                Ok(())
+                self.begin(name, password, false)
+            }
+            Found::Room { jid } => {
+                let name = jid.local().unwrap_or_default();
+                if jid.domain() != self.rooms_host || self.known.rooms.contains(name) {
+                    return Ok(());
+                }
+                self.begin(name.to_owned(), None, true)
             }
             Found::Piece(piece) => self.piece(piece),
             Found::End => self.end(),
@@ -339,13 +453,39 @@ impl Sender<'_> {
         }
     }
 
+    fn begin(
+        &mut self,
+        name: String,
+        password: Option<String>,
+        is_room: bool,
+    ) -> Result<(), Failure> {
+        let request = json!({"verb": "import.begin", "name": name, "room": is_room});
+        let answer = self.partner.ask(&request)?;
+        self.account = Some(Going {
+            name,
+            is_room,
+            id: answer["id"].clone(),
+            password,
+            head: Vec::new(),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+        });
+        Ok(())
+    }
+
     fn piece(&mut self, piece: Piece) -> Result<(), Failure> {
         let Some(account) = &mut self.account else {
             return Ok(());
         };
-        let sent = json!([piece.place.word(), piece.xml]);
-        let is_head = piece.place == Place::User
-            && matches!(read::read(&piece)?, Item::Keys(..) | Item::Facts(_));
+        if piece.place == Place::Archive && !self.known.has_archive {
+            return Ok(());
+        }
+        let sent = json!([piece.place.word(), piece.xml, piece.node]);
+        let is_head = match piece.place {
+            Place::User => matches!(read::read(&piece)?, Item::Keys(..) | Item::Facts(_)),
+            Place::Room => matches!(read::read(&piece)?, Item::Room(_)),
+            _ => false,
+        };
         if is_head {
             account.head.push(sent);
             return Ok(());
@@ -369,7 +509,7 @@ impl Sender<'_> {
         };
         account.waiting_bytes = 0;
         let pieces = std::mem::take(&mut account.waiting);
-        let request = json!({"verb": "import.items", "name": account.name, "id": account.id, "pieces": pieces});
+        let request = json!({"verb": "import.items", "name": account.name, "id": account.id, "room": account.is_room, "pieces": pieces});
         self.partner.ask(&request).map(drop)
     }
 
@@ -378,7 +518,12 @@ impl Sender<'_> {
         let Some(account) = &mut self.account else {
             return Ok(());
         };
-        let mut request = json!({"verb": "import.finish", "name": account.name, "id": account.id, "pieces": account.head});
+        let verb = match account.is_room {
+            true => "import.room",
+            false => "import.finish",
+        };
+        let mut request =
+            json!({"verb": verb, "name": account.name, "id": account.id, "pieces": account.head});
         if let Some(password) = account.password.take() {
             request["password"] = Value::String(password);
         }

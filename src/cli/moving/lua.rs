@@ -91,21 +91,41 @@ pub fn returned(bytes: &[u8]) -> Result<Value, String> {
 
 /// Reads a `.list` file: `item({…});` any number of times. An error names the line.
 pub fn items(bytes: &[u8]) -> Result<Vec<Value>, String> {
-    let mut reader = Reader { bytes, at: 0 };
-    reader.end_of(|reader| {
-        let mut all = Vec::new();
-        loop {
-            reader.space();
-            if reader.at == reader.bytes.len() {
-                return Ok(all);
-            }
+    Items::of(bytes).collect()
+}
+
+/// The items of a `.list` file, one after the other; an error names the line, and is the last.
+pub struct Items<'b>(Reader<'b>);
+
+impl Items<'_> {
+    /// Of a whole file.
+    pub fn of(bytes: &[u8]) -> Items<'_> {
+        Items(Reader { bytes, at: 0 })
+    }
+}
+
+impl Iterator for Items<'_> {
+    type Item = Result<Value, String>;
+
+    fn next(&mut self) -> Option<Result<Value, String>> {
+        let reader = &mut self.0;
+        reader.space();
+        if reader.at >= reader.bytes.len() {
+            return None;
+        }
+        let item = reader.end_of(|reader| {
             reader.word("item")?;
             reader.expect(b'(')?;
-            all.push(reader.value(0)?);
+            let value = reader.value(0)?;
             reader.expect(b')')?;
             reader.skip_one(b';');
+            Ok(value)
+        });
+        if item.is_err() {
+            reader.at = reader.bytes.len();
         }
-    })
+        Some(item)
+    }
 }
 
 struct Reader<'b> {

@@ -1,4 +1,4 @@
-//! `snug export` and `snug import`: accounts out to a file and in from one, with the server running or not.
+//! `snug export` and `snug import`: accounts and rooms out to a file and in from one, with the server running or not.
 //!
 //! The file is read and written here, piece by piece; what a piece means is [`crate::admin::portable`]'s to know, and what is done with it the server's.
 
@@ -13,6 +13,7 @@ pub(super) use export::Export;
 pub(super) use import::Import;
 
 use crate::admin::portable::Piece;
+use crate::xmpp::BareJid;
 
 /// What is found in a file or a directory of accounts, in its order.
 enum Found {
@@ -21,13 +22,18 @@ enum Found {
         name: String,
         password: Option<String>,
     },
-    /// Something that this account has.
+    /// A room begins.
+    Room {
+        /// Its address.
+        jid: BareJid,
+    },
+    /// Something that this account or room has.
     Piece(Piece),
-    /// The account is complete.
+    /// The account or the room is complete.
     End,
     /// Something that is not imported, in words, as often as it was met.
     LeftOut { what: String, times: u64 },
-    /// An account of another domain.
+    /// An account or a room of another domain.
     Elsewhere { domain: String },
 }
 

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use super::cut::{CUT_OFF, Cut, Cutter, ELEMENT_BYTES};
 use super::{Found, Take};
 use crate::admin::portable::read::said;
-use crate::admin::portable::{PIE, PRIVACY, Piece, Place, SCRAM, SNUG};
+use crate::admin::portable::{PIE, PRIVACY, Piece, Place, ROOM, SCRAM, SNUG};
 use crate::xml::{Document, Element};
 use crate::xmpp::{Jid, ns};
 
@@ -321,6 +321,8 @@ impl Reading<'_> {
                     (Level::User, Some(host)) => self.user(source, cut, &element, host)?,
                     _ => self.host(source, cut, &element)?,
                 }
+            } else if element.is(ROOM, "room") && matches!(host, Some(Host::Ours)) {
+                self.room(source, cut, &element)?;
             } else if element.is(INCLUDE, "include") {
                 let path = included(source, &element)?;
                 source.skip(cut)?;
@@ -358,13 +360,28 @@ impl Reading<'_> {
         (self.take)(user, &source.place())?;
         if cut == Cut::Open {
             source.enter();
-            self.belongings(source)?;
+            self.belongings(source, Place::User)?;
         }
         (self.take)(Found::End, &source.place())
     }
 
-    /// What stands in a `<user/>`.
-    fn belongings(&mut self, source: &mut Source) -> Result<(), String> {
+    /// A room, which is snug's own.
+    fn room(&mut self, source: &mut Source, cut: Cut, head: &Element<'_>) -> Result<(), String> {
+        let jid = head.attr("jid").unwrap_or_default();
+        let jid = match Jid::parse(&jid) {
+            Ok(jid) if jid.local().is_some() => jid.to_bare(),
+            _ => return source.wrong(format!("{jid:?} is no address of a room")),
+        };
+        (self.take)(Found::Room { jid }, &source.place())?;
+        if cut == Cut::Open {
+            source.enter();
+            self.belongings(source, Place::Room)?;
+        }
+        (self.take)(Found::End, &source.place())
+    }
+
+    /// What stands in a `<user/>` or a `<room/>`: `first` is the place of what stands there by itself.
+    fn belongings(&mut self, source: &mut Source, first: Place) -> Result<(), String> {
         loop {
             let cut = source.tag()?;
             match cut {
@@ -375,20 +392,22 @@ impl Reading<'_> {
             let head = source.head()?;
             let element = head.element();
             let (ns, name) = (element.ns(), element.name());
-            if let Some(place) = Place::inside(&ns, name) {
+            let is_room = first == Place::Room;
+            let place = Place::inside(&ns, name).filter(|place| match place {
+                Place::Archive => true,
+                Place::People => is_room,
+                _ => !is_room,
+            });
+            if let Some(place) = place {
                 if cut == Cut::Open {
                     source.enter();
-                    self.pieces(source, place)?;
+                    match place {
+                        Place::Nodes | Place::NodeItems => self.nodes(source, place)?,
+                        _ => self.pieces(source, place, "")?,
+                    }
                 }
-            } else if matches!(
-                (&*ns, name),
-                (SCRAM, "scram-credentials")
-                    | (SNUG, "account" | "document")
-                    | (ns::VCARD, "vCard")
-                    | (ns::CLIENT, "presence")
-                    | (PRIVACY, "query")
-            ) {
-                self.piece(source, cut, Place::User)?;
+            } else if stands_alone(first, &ns, name) {
+                self.piece(source, cut, first, "")?;
             } else {
                 // §4: an <include/> in here may be the user's own data.
                 self.left_out(source, &element)?;
@@ -397,23 +416,57 @@ impl Reading<'_> {
         }
     }
 
-    fn pieces(&mut self, source: &mut Source, place: Place) -> Result<(), String> {
+    /// What stands in an element that holds pieces, or in one of its nodes.
+    fn pieces(&mut self, source: &mut Source, place: Place, node: &str) -> Result<(), String> {
         loop {
             let cut = source.tag()?;
             match cut {
                 Cut::Close => return source.leave(),
                 Cut::End => return source.wrong(CUT_OFF),
-                _ => self.piece(source, cut, place)?,
+                _ => self.piece(source, cut, place, node)?,
             }
         }
     }
 
-    fn piece(&mut self, source: &mut Source, cut: Cut, place: Place) -> Result<(), String> {
+    /// XEP-0227 §3.9: what stands in a `<pubsub/>`.
+    fn nodes(&mut self, source: &mut Source, place: Place) -> Result<(), String> {
+        loop {
+            let cut = source.tag()?;
+            match cut {
+                Cut::Close => return source.leave(),
+                Cut::End => return source.wrong(CUT_OFF),
+                _ => {}
+            }
+            let head = source.head()?;
+            let element = head.element();
+            if let Some(within) = place.within(element.name()) {
+                let node = element.attr("node").unwrap_or_default();
+                if cut == Cut::Open {
+                    source.enter();
+                    self.pieces(source, within, &node)?;
+                }
+            } else if place == Place::Nodes && element.name() == "configure" {
+                self.piece(source, cut, place, "")?;
+            } else {
+                self.left_out(source, &element)?;
+                source.skip(cut)?;
+            }
+        }
+    }
+
+    fn piece(
+        &mut self,
+        source: &mut Source,
+        cut: Cut,
+        place: Place,
+        node: &str,
+    ) -> Result<(), String> {
         let at = source.place();
         let whole = source.whole(cut)?;
         let inside = source.inside(&whole)?;
         let xml = inside.element().standalone();
-        (self.take)(Found::Piece(Piece { place, xml }), &at)
+        let node = node.to_owned();
+        (self.take)(Found::Piece(Piece { place, node, xml }), &at)
     }
 
     fn left_out(&mut self, source: &Source, element: &Element<'_>) -> Result<(), String> {
@@ -449,6 +502,21 @@ impl Source {
                 Cut::Text | Cut::Close => return self.wrong("this is not XML"),
             }
         }
+    }
+}
+
+/// Whether an element at the first level of an account or a room is a piece by itself.
+fn stands_alone(first: Place, ns: &str, name: &str) -> bool {
+    match first {
+        Place::Room => matches!((ns, name), (ROOM, _) | (ns::VCARD, "vCard")),
+        _ => matches!(
+            (ns, name),
+            (SCRAM, "scram-credentials")
+                | (SNUG, "account" | "document")
+                | (ns::VCARD, "vCard")
+                | (ns::CLIENT, "presence")
+                | (PRIVACY, "query")
+        ),
     }
 }
 

@@ -1,16 +1,20 @@
-//! Verbs by which the command line moves accounts out and in, a bounded part at a time: between two parts it is everybody else's turn.
+//! Verbs by which the command line moves accounts and rooms out and in, a bounded part at a time: between two parts it is everybody else's turn.
 //!
 //! Out: `export.names`, then `export.part` of each account until it has no `next`. In: `import.begin`, `import.items` as often as there is something,
-//! `import.finish`, for each account; `import.commit` at the end. What is not finished is gone after a restart, or at `import.abandon`.
+//! `import.finish`, for each account; the same for rooms, with the verbs of `rooms.rs`; `import.commit` at the end. What is not finished is gone after a restart, or at `import.abandon`.
+
+pub mod rooms;
 
 use super::portable::read::{self, Facts, Item};
 use super::portable::write::{self, For, Progress};
-use super::portable::{Piece, Place};
+use super::portable::{Piece, Place, archived_rows, settle};
 use super::{Outcome, finish, finish_committed};
 use crate::auth::{self, Hash, ScramKeys, Secret};
 use crate::engine::Engine;
 use crate::limits;
+use crate::store::archive::{Answer, Query, Request, Stamp};
 use crate::store::{Account, StoreError, UserId};
+use crate::xmpp::BareJid;
 use serde_json::{Value, json};
 
 /// `export.names`: after. Names of accounts in their order, and whether there are more.
@@ -31,38 +35,75 @@ pub fn names(engine: &mut Engine, call: u64, request: &Value) {
 
 /// `export.part`: name, for, next. The next pieces of an account; `gone` if it was deleted meanwhile.
 pub fn part(engine: &mut Engine, call: u64, request: &Value) {
-    let outcome = read_part(engine, request);
-    finish(engine, call, outcome);
+    let found = account_and_whom(engine, request);
+    let (account, whom) = match found {
+        Ok(Some(found)) => found,
+        Ok(None) => return finish(engine, call, Ok(json!({"gone": true}))),
+        Err(error) => return finish(engine, call, Err(error)),
+    };
+    let about = json!({
+        "locked": account.locked,
+        "lacks_sha1": account.sha1.is_none() && account.sha256.is_some(),
+    });
+    let from = progress(request);
+    match write::in_archive(from) {
+        Some(from) => archived(engine, call, account.id, from, about),
+        None => {
+            let part = write::part(&engine.store, &account, whom, from).map_err(sentence);
+            finish(engine, call, part.map(|part| told(&part, about)));
+        }
+    }
 }
 
-fn read_part(engine: &Engine, request: &Value) -> Outcome {
+/// Answers with the archived messages from a place on.
+fn archived(engine: &mut Engine, call: u64, owner: UserId, from: Stamp, about: Value) {
+    let query = Query {
+        from,
+        max: limits::MOVED_NAMES,
+        bytes: limits::MOVED_PART_BYTES,
+        ..Query::of(owner)
+    };
+    engine.read_archive(Request::Page(query), move |engine, answer| {
+        let outcome = match answer {
+            Ok(Answer::Page { rows, complete }) => {
+                Ok(told(&write::Part::archived(&rows, complete), about))
+            }
+            Ok(_) => Ok(told(&write::Part::default(), about)),
+            Err(error) => Err(sentence(error)),
+        };
+        finish(engine, call, outcome);
+    });
+}
+
+fn told(part: &write::Part, about: Value) -> Value {
+    let piece = |piece: &Piece| match piece.node.is_empty() {
+        true => json!([piece.place.word(), piece.xml]),
+        false => json!([piece.place.word(), piece.xml, piece.node]),
+    };
+    let mut answer = about;
+    answer["pieces"] = part.pieces.iter().map(piece).collect();
+    answer["next"] = json!(part.next.map(|next| [next.kind, next.done]));
+    answer["left_out"] = json!(part.left_out);
+    answer
+}
+
+fn progress(request: &Value) -> Progress {
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    Progress {
+        kind: number(&request["next"][0]),
+        done: number(&request["next"][1]),
+    }
+}
+
+fn account_and_whom(engine: &Engine, request: &Value) -> Result<Option<(Account, For)>, String> {
     let name = field(request, "name")?;
     let whom = match request["for"].as_str() {
         None => For::Anybody,
         Some("ejabberd") => For::Ejabberd,
         Some(other) => return Err(format!("nothing is known of {other:?}: it is \"ejabberd\"")),
     };
-    let number = |value: &Value| value.as_u64().unwrap_or(0);
-    let from = Progress {
-        kind: number(&request["next"][0]),
-        done: number(&request["next"][1]),
-    };
-    let Some(account) = engine.store.account(name).map_err(sentence)? else {
-        return Ok(json!({"gone": true}));
-    };
-    let part = write::part(&engine.store, &account, whom, from).map_err(sentence)?;
-    let pieces: Vec<Value> = part
-        .pieces
-        .iter()
-        .map(|piece| json!([piece.place.word(), piece.xml]))
-        .collect();
-    Ok(json!({
-        "pieces": pieces,
-        "next": part.next.map(|next| [next.kind, next.done]),
-        "left_out": part.left_out,
-        "locked": account.locked,
-        "lacks_sha1": account.sha1.is_none() && account.sha256.is_some(),
-    }))
+    let account = engine.store.account(name).map_err(sentence)?;
+    Ok(account.map(|account| (account, whom)))
 }
 
 /// `import.names`: names. Those of them that are accounts here.
@@ -80,14 +121,22 @@ pub fn known(engine: &mut Engine, call: u64, request: &Value) {
             Err(error) => return finish(engine, call, Err(error.to_string())),
         }
     }
-    let outcome = Ok(json!({"domain": engine.config.domain, "known": known}));
+    let outcome = Ok(json!({
+        "domain": engine.config.domain,
+        "rooms_host": engine.config.rooms_host(),
+        "archives": engine.archive_on(),
+        "known": known,
+    }));
     finish(engine, call, outcome);
 }
 
-/// `import.begin`: name. The id under which it arrives.
+/// `import.begin`: name, and room where it is one. The id under which it arrives.
 pub fn begin(engine: &mut Engine, call: u64, request: &Value) {
     let outcome = (|| {
         let name = field(request, "name")?;
+        if request["room"] == true {
+            return rooms::begin(engine, name);
+        }
         match auth::account_name(name) {
             Ok(prepared) if prepared == name => {}
             Ok(_) => return Err(format!("{name:?} is not a name in its normal form")),
@@ -99,19 +148,36 @@ pub fn begin(engine: &mut Engine, call: u64, request: &Value) {
     finish(engine, call, outcome);
 }
 
-/// `import.items`: name, id, pieces. Keeps them all or, at the first that cannot be, those before it.
+/// `import.items`: name, id, pieces, and room where it is one. Keeps them all or, at the first that cannot be, those before it.
 pub fn items(engine: &mut Engine, call: u64, request: &Value) {
-    let outcome = (|| {
+    let is_room = request["room"] == true;
+    let host = match is_room {
+        true => engine.config.rooms_host(),
+        false => engine.config.domain.clone(),
+    };
+    let rows = (|| {
         let (name, id) = arriving(engine, request)?;
-        for piece in pieces(request)? {
-            let item = read::read(&piece)?;
-            read::keep(&engine.store, id, &name, item).map_err(sentence)?;
+        let jid = BareJid::new(Some(&name), &host).map_err(|error| error.to_string())?;
+        let pieces = pieces(request)?;
+        let items = pieces.iter().map(read::read);
+        let mut items = items.collect::<Result<Vec<Item>, String>>()?;
+        let rows = archived_rows(&mut items, &jid, is_room, engine.now.wall_ms);
+        for item in items {
+            read::keep(&engine.store, id, &jid, &engine.config.domain, item).map_err(sentence)?;
         }
-        Ok(json!({}))
+        Ok((id, rows))
     })();
     // Several megabytes would wait for the end otherwise.
     engine.ticket();
-    finish(engine, call, outcome);
+    match rows {
+        Ok((owner, rows)) if !rows.is_empty() => {
+            let insert = Request::Insert { owner, rows };
+            engine.read_archive(insert, move |engine, done| {
+                finish(engine, call, done.map(|_| json!({})).map_err(sentence));
+            });
+        }
+        rows => finish(engine, call, rows.map(|_| json!({}))),
+    }
 }
 
 /// `import.finish`: name, id, pieces, password. Makes the account, with the keys and the facts among the pieces, or with keys made of the password.
@@ -167,6 +233,7 @@ fn new_account(engine: &Engine, request: &Value) -> Result<Account, String> {
 
 /// The account is there for all to see.
 fn appear(engine: &mut Engine, account: &Account) -> Outcome {
+    settle(&engine.store, account.id).map_err(sentence)?;
     engine.account_arrived(account).map_err(|error| match error {
         StoreError::Exists => format!(
             "an account {:?} was made here meanwhile: it was left as it is, and the one of the file was not imported",
@@ -189,7 +256,10 @@ pub fn abandon(engine: &mut Engine, call: u64, request: &Value) {
 /// `import.commit`: answers once all that has arrived is on the disk.
 pub fn commit(engine: &mut Engine, call: u64, _: &Value) {
     engine.take_census();
-    finish_committed(engine, call, Ok(json!({})));
+    engine.read_archive(Request::Settle, move |engine, done| {
+        let outcome = done.map(|_| json!({})).map_err(sentence);
+        finish_committed(engine, call, outcome);
+    });
 }
 
 fn arriving(engine: &Engine, request: &Value) -> Result<(String, UserId), String> {
@@ -212,7 +282,8 @@ fn pieces(request: &Value) -> Result<Vec<Piece>, String> {
             let place =
                 place.ok_or("a piece has no place: are snug and this command of one version?")?;
             let xml = piece[1].as_str().ok_or("a piece has no XML")?.to_owned();
-            Ok(Piece { place, xml })
+            let node = piece[2].as_str().unwrap_or_default().to_owned();
+            Ok(Piece { place, node, xml })
         })
         .collect()
 }

@@ -1,19 +1,23 @@
-//! Reads Prosody's data directory (0.12, internal storage): accounts, contacts, vCards, private data, waiting messages, block lists. Of PEP only what is
-//! somebody's vCard; other nodes are counted.
+//! Reads Prosody's data directory (0.12, internal storage): accounts with contacts, vCards, private data, waiting messages, block lists, nodes of PEP and
+//! archives; rooms with those who are something there, and their archives.
 
-use std::fs;
-use std::io::{ErrorKind, Read};
+mod archive;
+mod files;
+mod pep;
+mod rooms;
+mod stanza;
+
 use std::path::{Path, PathBuf};
+
+use files::{contents, decoded, entries, file_name, hexadecimal, unreadable};
+use stanza::{named, xml_of};
 
 use super::lua::{self, Table, Value};
 use super::{Found, Take};
 use crate::admin::portable::{BLOCKING, Piece, Place, SCRAM, SNUG, read};
 use crate::features::vcard::convert;
-use crate::xml::{Document, Scope, escape, written};
+use crate::xml::{Document, written};
 use crate::xmpp::{Jid, ns, time};
-
-/// Bytes of one file; Prosody keeps at most 10 000 messages in one.
-const FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Stores of which everything is read, or that have nothing of an account's own.
 const VCARD4: &str = "pep_urn%3axmpp%3avcard4";
@@ -34,6 +38,14 @@ pub(super) fn read(directory: &Path, domain: &str, take: Take<'_>) -> Result<(),
             directory.display()
         ));
     }
+    let mut services = Vec::new();
+    for folder in entries(directory)? {
+        if folder.join("config").is_dir()
+            && let Some(host) = decoded(&file_name(&folder))
+        {
+            services.push((host, folder));
+        }
+    }
     for (host, folder) in hosts {
         let host = host.unwrap_or_default();
         let is_ours = Jid::parse(&host).is_ok_and(|jid| jid.is_domain() && jid.domain() == domain);
@@ -53,7 +65,7 @@ pub(super) fn read(directory: &Path, domain: &str, take: Take<'_>) -> Result<(),
                     "{place}: the name of the file is no encoded name: rename it, or move it away"
                 )
             })?;
-            let mut account = Account {
+            let mut account = Owner {
                 folder: &folder,
                 encoded,
                 name: &name,
@@ -63,11 +75,14 @@ pub(super) fn read(directory: &Path, domain: &str, take: Take<'_>) -> Result<(),
             account.read(&path)?;
         }
     }
+    for (host, folder) in services {
+        rooms::read(&folder, &host, take)?;
+    }
     Ok(())
 }
 
-/// One account of Prosody's.
-struct Account<'a, 't> {
+/// Who has files at Prosody: an account, or a room.
+struct Owner<'a, 't> {
     folder: &'a Path,
     /// Its name in file names.
     encoded: &'a str,
@@ -76,7 +91,7 @@ struct Account<'a, 't> {
     take: &'a mut (dyn FnMut(Found, &str) -> Result<(), String> + 't),
 }
 
-impl Account<'_, '_> {
+impl Owner<'_, '_> {
     fn read(&mut self, path: &Path) -> Result<(), String> {
         let place = path.display().to_string();
         let Some(bytes) = contents(path)? else {
@@ -111,7 +126,8 @@ impl Account<'_, '_> {
         self.private()?;
         self.offline()?;
         self.blocklist()?;
-        self.pep()?;
+        self.nodes()?;
+        self.archive("archive")?;
         (self.take)(Found::End, &place)
     }
 
@@ -382,27 +398,6 @@ impl Account<'_, '_> {
         Ok(())
     }
 
-    /// Counts the nodes of PEP that are not somebody's vCard.
-    fn pep(&mut self) -> Result<(), String> {
-        let mut times = 0;
-        for store in entries(self.folder)? {
-            let name = file_name(&store);
-            let is_other =
-                name.starts_with("pep_") && ![VCARD4, AVATAR, AVATAR_TYPE].contains(&&*name);
-            if is_other && store.join(format!("{}.list", self.encoded)).exists() {
-                times += 1;
-            }
-        }
-        let what = "nodes of PEP (avatars and vCards apart)".to_owned();
-        match times {
-            0 => Ok(()),
-            times => (self.take)(
-                Found::LeftOut { what, times },
-                &self.folder.display().to_string(),
-            ),
-        }
-    }
-
     /// A table of this account's, and where it stands.
     fn store(&self, store: &str) -> Result<Option<(Table, String)>, String> {
         let path = self.path(store, "dat");
@@ -447,7 +442,10 @@ impl Account<'_, '_> {
 
     /// A piece that snug can read; nobody can mend Prosody's files by hand, so what it cannot is left out and said.
     fn piece(&mut self, place: Place, xml: String, what: &str, at: &str) -> Result<(), String> {
-        let piece = Piece { place, xml };
+        self.read_piece(Piece::new(place, xml), what, at)
+    }
+
+    fn read_piece(&mut self, piece: Piece, what: &str, at: &str) -> Result<(), String> {
         match read::read(&piece) {
             Ok(_) => (self.take)(Found::Piece(piece), at),
             Err(why) if what == "keys" => Err(format!("{at}: {why}")),
@@ -459,151 +457,4 @@ impl Account<'_, '_> {
         let what = what.to_owned();
         (self.take)(Found::LeftOut { what, times: 1 }, at)
     }
-}
-
-/// The fields with a text for a key.
-fn named(table: Option<&Table>) -> impl Iterator<Item = (&str, &Value)> {
-    let fields = table.map_or(&[][..], |table| &table.named);
-    fields
-        .iter()
-        .filter_map(|(key, value)| Some((key.text()?, value)))
-}
-
-/// util.stanza's preserialized form as XML that stands alone; `around` is the namespace of an element that names none. Not for everything: the caller
-/// has it read.
-fn xml_of(stanza: &Table, around: Option<&str>) -> Option<String> {
-    let mut xml = String::new();
-    push_element(stanza, &mut xml)?;
-    let scope = around.map_or_else(Scope::default, Scope::of_default);
-    let document = Document::parse_within(xml, scope).ok()?;
-    Some(document.root().standalone())
-}
-
-/// The nesting is bounded by the reader of the tables.
-fn push_element(stanza: &Table, out: &mut String) -> Option<()> {
-    let name = stanza.text("name")?;
-    out.push('<');
-    out.push_str(name);
-    let mut prefixes = 0;
-    for (key, value) in named(stanza.table("attr")) {
-        let value = value.text()?;
-        // util.stanza keeps the namespace of an attribute before its name.
-        match key.split_once(['\u{1}', '|']) {
-            None => push_attribute(out, key, value),
-            Some(("http://www.w3.org/XML/1998/namespace", name)) => {
-                push_attribute(out, &format!("xml:{name}"), value);
-            }
-            Some((space, name)) => {
-                prefixes += 1;
-                push_attribute(out, &format!("xmlns:ns{prefixes}"), space);
-                push_attribute(out, &format!("ns{prefixes}:{name}"), value);
-            }
-        }
-    }
-    out.push('>');
-    // `[1] =` and no key at all are the same to Lua.
-    let numbered = stanza
-        .named
-        .iter()
-        .filter(|(key, _)| matches!(key, Value::Number(_)));
-    for child in stanza.list.iter().chain(numbered.map(|(_, value)| value)) {
-        match child {
-            Value::Table(child) => push_element(child, out)?,
-            child => escape(out, child.text()?),
-        }
-    }
-    out.push_str("</");
-    out.push_str(name);
-    out.push('>');
-    Some(())
-}
-
-fn push_attribute(out: &mut String, name: &str, value: &str) {
-    out.push(' ');
-    out.push_str(name);
-    out.push_str("='");
-    escape(out, value);
-    out.push('\'');
-}
-
-/// util.datamanager's names: `%` and two hexadecimal digits for what is not a letter or a digit.
-fn decoded(name: &str) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut rest = name.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        if *byte == b'%' {
-            let digits = std::str::from_utf8(after.get(..2)?).ok()?;
-            bytes.extend(hexadecimal(digits)?);
-            rest = &after[2..];
-        } else {
-            bytes.push(*byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-fn hexadecimal(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|digit| digit.to_digit(16).map(|digit| digit as u8))
-        .collect();
-    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
-    Some(
-        digits
-            .chunks(2)
-            .map(|pair| pair[0] << 4 | pair[1])
-            .collect(),
-    )
-}
-
-/// What a folder has, in the order of the names.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let cannot = |error| format!("{} cannot be read: {error}", folder.display());
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(cannot)? {
-        found.push(entry.map_err(cannot)?.path());
-    }
-    found.sort();
-    Ok(found)
-}
-
-fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
-}
-
-/// A whole file, or none if it is not there.
-fn contents(path: &Path) -> Result<Option<Vec<u8>>, String> {
-    let cannot = |error: std::io::Error| match error.kind() {
-        ErrorKind::PermissionDenied => format!(
-            "you may not read {}: run this as the user that Prosody runs as, or on a copy",
-            path.display()
-        ),
-        _ => format!("{} cannot be read: {error}", path.display()),
-    };
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(cannot(error)),
-    };
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(cannot)?;
-    match bytes.len() as u64 <= FILE_BYTES {
-        true => Ok(Some(bytes)),
-        false => Err(format!(
-            "{} is longer than {} MiB: it is no file of Prosody's",
-            path.display(),
-            FILE_BYTES / 1024 / 1024
-        )),
-    }
-}
-
-fn unreadable(path: &Path, why: &str) -> String {
-    format!(
-        "{} is no file of Prosody's: {why}; stop Prosody, and take the directory as it is then",
-        path.display()
-    )
 }
