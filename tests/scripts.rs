@@ -215,28 +215,93 @@ fn search_switched_off() {
 }
 
 #[test]
+fn rooms_discovery() {
+    run("xep-0045-6-discovery");
+}
+
+#[test]
+fn rooms_admission() {
+    run("xep-0045-7-admission");
+}
+
+#[test]
+fn rooms_creation() {
+    run("xep-0045-7-creation");
+}
+
+#[test]
+fn rooms_history() {
+    run("xep-0045-7-history");
+}
+
+#[test]
+fn rooms_messages() {
+    run("xep-0045-7-messages");
+}
+
+#[test]
+fn rooms_nicknames() {
+    run("xep-0045-7-nickname");
+}
+
+#[test]
+fn rooms_invitations() {
+    run("xep-0045-7-invitations");
+}
+
+#[test]
+fn rooms_registration() {
+    run("xep-0045-7-registration");
+}
+
+#[test]
+fn rooms_voice() {
+    run("xep-0045-7-voice");
+}
+
+#[test]
+fn rooms_errors() {
+    run("xep-0045-11-errors");
+}
+
+#[test]
+fn rooms_people() {
+    run("rooms-people");
+}
+
+#[test]
+fn rooms_resumption() {
+    run("xep-0045-resumption");
+}
+
+#[test]
+fn rooms_presence_of_roles() {
+    run("xep-0045-5-presence");
+}
+
+#[test]
 fn rooms_entering() {
-    run("muc_7_enter");
+    run("xep-0045-7-enter");
 }
 
 #[test]
 fn rooms_owners() {
-    run("muc_10_owner");
+    run("xep-0045-10-owner");
 }
 
 #[test]
 fn rooms_admins() {
-    run("muc_8_9_admin");
+    run("xep-0045-9-lists");
 }
 
 #[test]
 fn rooms_operator() {
-    run("muc_operator");
+    run("rooms-operator");
 }
 
 #[test]
 fn rooms_occupants() {
-    run("muc_7_occupants");
+    run("xep-0045-7-occupants");
 }
 
 #[test]
@@ -295,53 +360,83 @@ fn retraction() {
 }
 
 #[test]
+fn events() {
+    run("xep-0060-events");
+}
+
+#[test]
+fn omemo() {
+    run("xep-0384-omemo");
+}
+
+#[test]
+fn vcard4() {
+    run("xep-0292-vcard4");
+}
+
+#[test]
 fn personal_eventing() {
-    run("pep");
+    run("xep-0163-pep");
 }
 
 #[test]
 fn pubsub_discovery() {
-    run("pubsub_5");
+    run("xep-0060-5-discovery");
 }
 
 #[test]
 fn pubsub_subscribers() {
-    run("pubsub_6");
+    run("xep-0060-6-subscribers");
 }
 
 #[test]
 fn pubsub_publishers() {
-    run("pubsub_7");
+    run("xep-0060-7-publishers");
 }
 
 #[test]
 fn pubsub_owners() {
-    run("pubsub_8");
+    run("xep-0060-8-owners");
 }
 
 #[test]
 fn avatars() {
-    run("avatars");
+    run("xep-0084-avatars");
 }
 
 #[test]
 fn bookmarks() {
-    run("bookmarks");
+    run("xep-0402-bookmarks");
+}
+
+#[test]
+fn bookmarks_of_new_accounts() {
+    run("xep-0402-lobby");
+}
+
+#[test]
+fn bookmarks_without_a_lobby() {
+    run("xep-0402-no-lobby");
+}
+
+#[test]
+fn bookmarks_without_rooms() {
+    run("xep-0402-no-rooms");
 }
 
 #[test]
 fn displayed() {
-    run("displayed");
+    run("xep-0490-displayed");
 }
 
 #[test]
 fn private_data() {
-    run("private_data");
+    run("xep-0223-private-data");
 }
 
 #[test]
 fn pubsub_limits() {
-    run("pubsub_limits");
+    run("xep-0060-limits");
 }
 
 #[test]
@@ -361,12 +456,97 @@ fn returned() {
 
 #[test]
 fn rooms_archive() {
-    run("muc_archive");
+    run("xep-0313-history");
+}
+
+#[test]
+fn rooms_archives_and_retractions() {
+    run("xep-0313-rooms");
+}
+
+#[test]
+fn rooms_search() {
+    run("xep-0433-search");
+}
+
+#[test]
+fn rooms_versions_of_lists() {
+    run("xep-0463-versions");
+}
+
+#[test]
+fn rooms_pictures() {
+    run("xep-0486-avatars");
+}
+
+#[test]
+fn rooms_hats() {
+    run("xep-0317-hats");
+}
+
+#[test]
+fn rooms_tokens() {
+    run("xep-0488-tokens");
+}
+
+#[test]
+fn rooms_moderators() {
+    run("xep-0045-8-moderator");
+}
+
+#[test]
+fn rooms_lists_of_admins() {
+    run("xep-0045-9-admin");
+}
+
+#[test]
+fn rooms_made_and_configured() {
+    run("xep-0045-10-rooms");
+}
+
+#[test]
+fn rooms_made_by_administrators() {
+    run("xep-0045-10-restricted");
+}
+
+#[test]
+fn rooms_slow_active_and_known() {
+    run("xep-0500-slow-mode");
+}
+
+#[test]
+fn rooms_mentions() {
+    run("xep-0513-mentions");
+}
+
+#[test]
+fn rooms_avatars() {
+    run("xep-0398-rooms");
 }
 
 #[test]
 fn rooms_extensions() {
-    run("muc_extensions");
+    run("xep-0045-extensions");
+}
+
+#[test]
+fn component() {
+    run("xep-0114-component");
+}
+
+#[test]
+fn push() {
+    run("xep-0357-push");
+}
+
+#[test]
+fn push_of_nothing() {
+    run("xep-0357-none");
+}
+
+#[test]
+fn push_of_numbers_and_of_rooms() {
+    run("xep-0357-count");
 }
 
 #[test]

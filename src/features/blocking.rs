@@ -164,7 +164,7 @@ fn unblock(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Answer, StanzaError> 
     let Some(user) = engine.user_of(iq.session) else {
         return Err(Condition::ItemNotFound.into());
     };
-    let id = user.id;
+    let (id, before) = (user.id, user.blocklist.clone());
     let all = items.is_empty();
     // Something that is no item is not "all".
     if all && iq.payload.children().next().is_some() {
@@ -209,6 +209,7 @@ fn unblock(engine: &mut Engine, iq: &Iq<'_, '_>) -> Result<Answer, StanzaError> 
             seen.comes(engine);
         }
     }
+    engine.send_last_items_after_block(iq.account, &before);
     Ok(Answer::Empty)
 }
 

@@ -47,9 +47,12 @@ fn own_node(engine: &mut Engine, _: &Iq<'_, '_>, node: &str) -> Option<Result<No
     })
 }
 
-/// XEP-0115 §6.1: what a client shows to everybody.
+/// XEP-0115 §6.1: what a client shows to everybody, and one that shows itself to nobody but some, to them.
 fn look(engine: &mut Engine, session: SessionId, stanza: &Stanza<'_>) -> Step {
-    if stanza.to.is_none()
+    let is_hidden = engine
+        .session(session)
+        .is_some_and(|state| state.presence.is_none());
+    if (stanza.to.is_none() || is_hidden)
         && stanza.presence_type() == Some(PresenceType::Available)
         && let Some(c) = stanza.xml.root().child(ns::CAPS, "c")
     {

@@ -8,7 +8,7 @@ use crate::xmpp::form;
 pub const STREAMS: Feature = Feature {
     spec: "RFC 6120",
     title: "XMPP Core",
-    leaves_out: "other servers (§4.9.3.19, §10.4): there is one domain",
+    leaves_out: "other servers (§4.9.3.19, §10.4): there is one domain, and components",
     ..Feature::NONE
 };
 
@@ -45,6 +45,14 @@ pub const DIRECT_TLS: Feature = Feature {
 pub const ROUTING: Feature = Feature {
     spec: "RFC 6121 §5, §8",
     title: "Exchanging Messages; Server Rules for Processing XML Stanzas",
+    ..Feature::NONE
+};
+
+/// Programs that bring a host of their own.
+pub const COMPONENTS: Feature = Feature {
+    spec: "XEP-0114",
+    title: "Jabber Component Protocol (accept)",
+    leaves_out: "rooms and personal eventing are for accounts of this server",
     ..Feature::NONE
 };
 

@@ -81,7 +81,11 @@ fn services(engine: &Engine) -> Node {
     };
     Node {
         info: Info::default(),
-        items: engine.services().map(item).collect(),
+        items: engine
+            .services()
+            .chain(engine.components().map(|host| (host, "")))
+            .map(item)
+            .collect(),
     }
 }
 

@@ -24,6 +24,7 @@ pub mod ping;
 pub mod presence;
 pub mod private;
 pub mod pubsub;
+pub mod push;
 pub mod register;
 pub mod reporting;
 pub mod retraction;
@@ -46,6 +47,7 @@ pub static ALL: &[Feature] = &[
     core::CHANNEL_BINDING,
     core::DOWNGRADE,
     core::ROUTING,
+    core::COMPONENTS,
     limits::FEATURE,
     register::FEATURE,
     session::FEATURE,
@@ -59,6 +61,7 @@ pub static ALL: &[Feature] = &[
     muc::FEATURE,
     muc::SELF_PING,
     muc::OCCUPANT_ID,
+    muc::DIRECT_INVITATIONS,
     muc::MODERATION,
     muc::HATS,
     muc::VERSIONS,
@@ -68,6 +71,7 @@ pub static ALL: &[Feature] = &[
     muc::ACTIVITY,
     muc::SEARCH,
     muc::MENTIONS,
+    muc::EXPLICIT_MENTIONS,
     presence::FEATURE,
     archive::FEATURE,
     archive::PREFERENCES,
@@ -77,6 +81,7 @@ pub static ALL: &[Feature] = &[
     retraction::FEATURE,
     carbons::FEATURE,
     client_state::FEATURE,
+    push::FEATURE,
     offline::FEATURE,
     announce::FEATURE,
     disco::FEATURE,

@@ -109,6 +109,7 @@ fn ask_around(engine: &mut Engine, session: SessionId) {
     for there in shown {
         show_session(engine, session, there, bare.as_str());
     }
+    engine.probe_beyond(session);
 }
 
 fn show_session(engine: &mut Engine, to: SessionId, there: SessionId, address: &str) {
@@ -132,7 +133,8 @@ fn probe(
         return Err(Condition::BadRequest.into());
     };
     if !engine.is_local(to) {
-        return Err(Condition::RemoteServerNotFound.into());
+        engine.forward_beyond(stanza)?;
+        return Ok("probed beyond");
     }
     let Some(name) = to.local() else {
         return Ok("nobody's presence");
@@ -180,12 +182,14 @@ fn directed(
         return Ok("an error for nobody");
     };
     if !engine.is_local(to) {
-        return Err(Condition::RemoteServerNotFound.into());
+        engine.forward_beyond(stanza)?;
+        remember(engine, session, stanza, to)?;
+        return Ok("directed presence, beyond");
     }
     if to.local().is_none() {
         return Ok("the server takes no presence");
     }
-    remember(engine, session, stanza, to)?;
+    let is_new = remember(engine, session, stanza, to)?;
     // RFC 6121 §8.5.2.1.2: an error is for one resource or for nobody.
     let nobody = to.is_bare() && stanza.presence_type() == Some(PresenceType::Error);
     let sessions = if nobody {
@@ -193,15 +197,21 @@ fn directed(
     } else {
         reached(engine, session, to)
     };
-    if sessions.is_empty() {
-        return Ok("directed presence to nobody");
+    let reached = !sessions.is_empty();
+    if reached {
+        // XEP-0398 §4: also into directed presence.
+        let stamp = engine.stamp(session, stanza.xml.root());
+        for there in sessions {
+            engine.forward_without(there, stanza, &stamp.without, &stamp.append);
+        }
     }
-    // XEP-0398 §4: also into directed presence.
-    let stamp = engine.stamp(session, stanza.xml.root());
-    for there in sessions {
-        engine.forward_without(there, stanza, &stamp.without, &stamp.append);
+    if is_new {
+        engine.tell(|row| row.directed, |engine, hook| hook(engine, session, to));
     }
-    Ok("directed presence")
+    Ok(match reached {
+        true => "directed presence",
+        false => "directed presence to nobody",
+    })
 }
 
 /// RFC 6121 §8.5.3.1: exactly this resource, available or not; §8.5.2.1.2: all that are available; §8.5.3.2.2: else nobody. None where one blocks the
@@ -216,17 +226,17 @@ fn reached(engine: &Engine, session: SessionId, to: &Jid<'_>) -> Vec<SessionId> 
     sessions
 }
 
-/// RFC 6121 §4.6.3: who got directed presence must hear that it is over.
+/// RFC 6121 §4.6.3: who got directed presence must hear that it is over. Whether it got none before.
 fn remember(
     engine: &mut Engine,
     session: SessionId,
     stanza: &Stanza<'_>,
     to: &Jid<'_>,
-) -> Result<(), StanzaError> {
+) -> Result<bool, StanzaError> {
     // A resource that is only connected hears no broadcast: what is said to one is always remembered.
     let broadcast = to.is_bare() && hears_broadcasts(engine, session, to);
     let Some(state) = engine.session_mut(session) else {
-        return Ok(());
+        return Ok(false);
     };
     let place = state
         .directed
@@ -241,13 +251,14 @@ fn remember(
                 ));
             }
             state.directed.push(to.as_str().into());
+            return Ok(true);
         }
         (Some(PresenceType::Unavailable), Some(place)) => {
             state.directed.swap_remove(place);
         }
         _ => {}
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Whether an address learns from broadcasts how this session is: it is available, and the other may see it (RFC 6121 §4.6.3).
@@ -281,10 +292,13 @@ fn unavailable_now(engine: &mut Engine, session: SessionId, xml: Rc<str>) {
 /// RFC 6121 §4.6.3: also to those who only ever got directed presence, and not again to those who heard it already.
 fn tell_gone(engine: &mut Engine, session: SessionId, address: &str, xml: &str) {
     let Ok(to) = Jid::parse(address) else { return };
+    let heard = hears_broadcasts(engine, session, &to);
     if !engine.is_local(&to) {
+        if !heard {
+            engine.show_beyond(&to, xml);
+        }
         return;
     }
-    let heard = hears_broadcasts(engine, session, &to);
     let Some(of) = engine.session(session).map(|session| session.jid.clone()) else {
         return;
     };

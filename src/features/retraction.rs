@@ -10,13 +10,12 @@ use crate::limits;
 use crate::store::archive::{Answer, Request, Row};
 use crate::store::{StoreError, UserId};
 use crate::xml::{Document, Element, written};
-use crate::xmpp::{Stanza, ns, time};
+use crate::xmpp::{Jid, Stanza, ns, time};
 
 /// The row. It stands behind the archive's, which says whether a retraction was archived.
 pub const FEATURE: Feature = Feature {
     spec: "XEP-0424",
     title: "Message Retraction (tombstones in archives)",
-    leaves_out: "rooms",
     server_features: &[ns::RETRACTION],
     account_features: &[ns::RETRACTION, ns::RETRACTION_TOMBSTONE],
     wanted: Some(|config| config.archive.enabled),
@@ -30,7 +29,7 @@ fn taken_back(engine: &mut Engine, outgoing: &mut Outgoing<'_, '_>) -> Step {
     let stanza = outgoing.stanza;
     let owner = engine.user_of(outgoing.session).map(|user| user.id);
     if let (true, Some(owner), Some(to)) = (outgoing.archived, owner, &stanza.to)
-        && let Some(search) = Search::of(engine, owner, to.bare(), stanza)
+        && let Some(search) = Search::of(engine, owner, side(engine, to), stanza)
     {
         search.go(engine, Some(outgoing.session));
     }
@@ -42,7 +41,7 @@ fn taken_back_elsewhere(engine: &mut Engine, incoming: &mut Incoming<'_, '_>) ->
     let stanza = incoming.stanza;
     let from = &stanza.from;
     if incoming.archived
-        && let Some(search) = Search::of(engine, incoming.id, from.bare(), stanza)
+        && let Some(search) = Search::of(engine, incoming.id, side(engine, from), stanza)
     {
         // What somebody said to themselves is in no other archive.
         let own = from.local() == Some(incoming.account);
@@ -55,13 +54,21 @@ fn taken_back_elsewhere(engine: &mut Engine, incoming: &mut Incoming<'_, '_>) ->
     Step::Continue
 }
 
+/// The other side of a conversation: a person on any device; of a room one occupant, who is not another one.
+fn side<'j>(engine: &Engine, jid: &'j Jid<'_>) -> &'j str {
+    match engine.service_at(jid) {
+        Some(_) => jid.as_str(),
+        None => jid.bare(),
+    }
+}
+
 /// What is looked for in one archive.
 struct Search {
     owner: UserId,
-    /// The bare JID of the other side.
+    /// The other side: see [`side`].
     with: String,
-    /// The bare JID of who retracts. §5: only what came from there.
-    author: String,
+    /// Who retracts. §5: only what came from there.
+    author: Author,
     /// The id of what is retracted.
     id: String,
     /// The id of the message that retracts it.
@@ -85,7 +92,10 @@ impl Search {
         Some(Search {
             owner,
             with: with.to_owned(),
-            author: stanza.from.bare().to_owned(),
+            author: Author {
+                jid: side(engine, &stanza.from).to_owned(),
+                occupant: occupant_id(&stanza.xml.root()),
+            },
             id: id.into_owned(),
             retraction: retraction.to_owned(),
             at_ms: engine.now.wall_ms,
@@ -131,23 +141,12 @@ impl Search {
         let Some((tombstone, is_correction)) = self.tombstone(&row.xml) else {
             return self.done(engine);
         };
-        let go_on = move |search: Search, engine: &mut Engine| match is_correction {
-            true => search.next(engine),
-            false => search.done(engine),
-        };
-        let (owner, id, xml) = (self.owner, row.id, tombstone.into_bytes());
-        match engine.store.replace_archived(owner, &id, &xml) {
-            Ok(true) => go_on(self, engine),
-            // It is in an older volume.
-            Ok(false) => {
-                let replace = Request::Replace { owner, id, xml };
-                engine.read_archive(replace, move |engine, replaced| match replaced {
-                    Ok(_) => go_on(self, engine),
-                    Err(error) => self.failed(engine, error),
-                });
-            }
+        let (owner, xml) = (self.owner, tombstone.into_bytes());
+        engine.replace_in_archive(owner, row.id, xml, move |engine, replaced| match replaced {
+            Ok(()) if is_correction => self.next(engine),
+            Ok(()) => self.done(engine),
             Err(error) => self.failed(engine, error),
-        }
+        });
     }
 
     fn failed(self, engine: &mut Engine, error: StoreError) {
@@ -189,9 +188,34 @@ impl Search {
     }
 }
 
+/// Who said something. §5: behind one nickname of a room there may be somebody else by now, so that the room's id counts, too (XEP-0421).
+#[derive(Clone)]
+struct Author {
+    /// A bare JID, or an occupant's.
+    jid: String,
+    occupant: Option<String>,
+}
+
+impl Author {
+    fn has_said(&self, message: &Element<'_>) -> bool {
+        let from = message.attr("from").unwrap_or_default();
+        let is_from = *from == *self.jid
+            || from
+                .strip_prefix(&*self.jid)
+                .is_some_and(|rest| rest.starts_with('/') && !self.jid.contains('/'));
+        is_from && self.occupant == occupant_id(message)
+    }
+}
+
+/// What a room says who somebody is. In other messages it is only a claim, and then both must make the same one.
+fn occupant_id(message: &Element<'_>) -> Option<String> {
+    let id = message.child(ns::OCCUPANT_ID, "occupant-id")?;
+    id.attr("id").map(|id| id.into_owned())
+}
+
 /// Whether an archived message is meant: by the same author, with this id or the correction of one with it; not a retraction, which stays, nor a
 /// tombstone.
-fn is_retracted(xml: &str, author: &str, id: &str) -> bool {
+fn is_retracted(xml: &str, author: &Author, id: &str) -> bool {
     // Most messages are not, and need not be parsed for it.
     if !xml.contains(id) && !xml.contains('&') {
         return false;
@@ -200,8 +224,7 @@ fn is_retracted(xml: &str, author: &str, id: &str) -> bool {
         return false;
     };
     let message = document.root();
-    let from = message.attr("from").unwrap_or_default();
-    from.split('/').next() == Some(author)
+    author.has_said(&message)
         && !message.children().any(|child| child.is_in(ns::RETRACTION))
         && (message.attr("id").as_deref() == Some(id)
             || corrected_by(&message).as_deref() == Some(id))
@@ -219,9 +242,13 @@ mod tests {
 
     #[test]
     fn only_what_its_author_said_is_retracted() {
+        let anna = Author {
+            jid: "anna@a.test".to_owned(),
+            occupant: None,
+        };
         let message = |head: &str, inside: &str| {
             let head = format!("<message xmlns='jabber:client' {head}>");
-            is_retracted(&format!("{head}{inside}</message>"), "anna@a.test", "x'1")
+            is_retracted(&format!("{head}{inside}</message>"), &anna, "x'1")
         };
         let from = "from='anna@a.test/r' to='ben@a.test'";
         let said = "<body>said</body>";
@@ -239,6 +266,20 @@ mod tests {
             let inside = format!("<{name} xmlns='urn:xmpp:message-retract:1' id='x&#39;1'/>");
             assert!(!message(&format!("{from} id='x&#39;1'"), &inside));
         }
-        assert!(!is_retracted("x'1 is no XML", "anna@a.test", "x'1"));
+        assert!(!is_retracted("x'1 is no XML", &anna, "x'1"));
+        // Through a room: by the same occupant, who has not only the same nickname.
+        let witch = Author {
+            jid: "coven@rooms.a.test/witch".to_owned(),
+            occupant: Some("1".to_owned()),
+        };
+        let through = |nick: &str, occupant: &str| {
+            let message = format!(
+                "<message xmlns='jabber:client' from='coven@rooms.a.test/{nick}' id='2'><body/>\
+                 <occupant-id xmlns='urn:xmpp:occupant-id:0' id='{occupant}'/></message>"
+            );
+            is_retracted(&message, &witch, "2")
+        };
+        assert!(through("witch", "1"));
+        assert!(!through("witch", "2") && !through("witch/2", "1") && !through("other", "1"));
     }
 }

@@ -50,9 +50,9 @@ fn manage(engine: &mut Engine, session: SessionId, stanza: &Stanza<'_>) -> Step 
     if to.local().is_none() && engine.is_local(to) {
         return Step::Done("the server has no presence");
     }
-    if !engine.is_local(to) {
+    if !engine.is_local(to) && !engine.reaches(to) {
         engine.refuse(session, stanza, Condition::RemoteServerNotFound.into());
-        return Step::Done("no sessions with other servers");
+        return Step::Done("there is no way to that server");
     }
     if stanza.xml.text().len() > limits::REQUEST_BYTES {
         let error = StanzaError::text(Condition::NotAcceptable, "the request is too long");

@@ -18,8 +18,8 @@ use crate::xmpp::{Condition, Jid, Stanza, StanzaError, ns, rsm};
 /// The archive and what it is asked.
 pub const FEATURE: Feature = Feature {
     spec: "XEP-0313",
-    title: "Message Archive Management (of users)",
-    leaves_out: "groupchat, which rooms archive themselves",
+    title: "Message Archive Management (of users and rooms)",
+    leaves_out: "groupchat in users' archives: rooms have their own",
     account_features: &[
         ns::ARCHIVE,
         ns::ARCHIVE_EXTENDED,
@@ -30,7 +30,7 @@ pub const FEATURE: Feature = Feature {
     iq: &[
         route("query", Takes::Get, archive_pages::form),
         route("query", Takes::Set, |engine, iq| {
-            archive_pages::query(engine, iq, own(engine, iq)?)
+            archive_pages::query(engine, iq, own(engine, iq)?, |_| ())
         }),
         route("metadata", Takes::Get, |engine, iq| {
             archive_pages::metadata(engine, iq, own(engine, iq)?)
