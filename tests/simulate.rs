@@ -1,7 +1,7 @@
 //! A household on a virtual clock: seeded clients connect, chat, change their lists, are cut off and come back, while commits are late and the server is
 //! killed. A model of a few pages says what must be true: every request is answered once, who may see whom does, messages come once and in
 //! order, what was acknowledged is there after every end of the server, and nobody who left leaves anything behind. Some of them manage their streams
-//! and come back to their sessions: `simulate/managed.rs`.
+//! and come back to their sessions: `simulate/managed.rs`. Rooms have clients of their own: `simulate/rooms.rs`.
 //!
 //! `SNUG_SEED=7 cargo test --test simulate` plays one seed again; `SNUG_SEEDS=1000` plays that many.
 
@@ -9,6 +9,8 @@
 mod host;
 #[path = "simulate/managed.rs"]
 mod managed;
+#[path = "simulate/rooms.rs"]
+mod rooms;
 
 use host::{HEADER, Host, NO_RATES};
 use managed::{COPY, OUT_OF_STORE, Outgoing};
