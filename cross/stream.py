@@ -6,7 +6,7 @@ import ssl
 import xml.etree.ElementTree as ElementTree
 
 # Longest wait for one answer: an emulated Pi on a machine that others use too.
-ANSWER_SECONDS = 60
+ANSWER_SECONDS = 120
 
 
 class Gone(Exception):

@@ -165,6 +165,149 @@ fn a_step_back_is_refused_with_the_command_that_goes_back() {
     assert_eq!(machine.snug(&["install"]).0, 0);
 }
 
+/// Copies a folder of the project, or a file of it, as `change` makes it; what is the same already is left alone, so that cargo builds it once.
+fn copy(from: &Path, to: &Path, change: &dyn Fn(&str, String) -> String) {
+    if from.is_dir() {
+        fs::create_dir_all(to).expect("a directory");
+        for entry in fs::read_dir(from).expect("a directory") {
+            let entry = entry.expect("an entry");
+            copy(&entry.path(), &to.join(entry.file_name()), change);
+        }
+        return;
+    }
+    let name = from.strip_prefix(env!("CARGO_MANIFEST_DIR"));
+    let name = name.expect("a file of the project").display().to_string();
+    let text = change(&name, fs::read_to_string(from).expect("text"));
+    if fs::read_to_string(to).is_ok_and(|there| there == text) {
+        return;
+    }
+    fs::write(to, text).expect("a copy");
+}
+
+/// The snug of tomorrow, built from this source with one schema more; `cargo` shares what it has built for this one.
+fn next_snug(schema: u32) -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let target = Path::new(env!("CARGO_BIN_EXE_snug"))
+        .ancestors()
+        .nth(2)
+        .expect("target/PROFILE/snug");
+    let next = target.join("next");
+    let replaced = |text: String, old: &str, new: &str| {
+        assert_eq!(text.matches(old).count(), 1, "{old} in the source");
+        text.replace(old, new)
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    let change = |name: &str, text: String| match name {
+        "Cargo.toml" | "Cargo.lock" => {
+            let old = format!("name = \"snug\"\nversion = \"{version}\"");
+            let text = replaced(text, &old, "name = \"snug\"\nversion = \"99.0.0\"");
+            // A name of its own: cargo puts the program beside this one.
+            let bin = "[[bin]]\nname = \"snug\"";
+            match name {
+                "Cargo.toml" => replaced(text, bin, "[[bin]]\nname = \"snug-next\""),
+                _ => text,
+            }
+        }
+        "src/store/keys.rs" => {
+            let constant = |number| format!("pub const SCHEMA: u32 = {number};");
+            replaced(text, &constant(schema), &constant(schema + 1))
+        }
+        "src/store/upgrade.rs" => {
+            let array = "const STEPS: [Step; SCHEMA as usize - 1] = [";
+            let (_, rest) = text.split_once(array).expect("the steps");
+            let (steps, _) = rest.split_once("];").expect("their end");
+            let separator = match steps.trim().trim_end_matches(',') {
+                "" => "",
+                _ => ", ",
+            };
+            let more = format!(
+                "{array}{}{separator}|_| Ok(())];",
+                steps.trim().trim_end_matches(',')
+            );
+            replaced(text.clone(), &format!("{array}{steps}];"), &more)
+        }
+        _ => text,
+    };
+    for part in ["Cargo.toml", "Cargo.lock", "src", "systemd"] {
+        fs::create_dir_all(&next).expect("a directory");
+        copy(&here.join(part), &next.join(part), &change);
+    }
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--offline", "--bin", "snug-next"])
+        .current_dir(&next)
+        .env("CARGO_TARGET_DIR", target)
+        .output()
+        .expect("cargo starts");
+    let said = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "{said}");
+    target.join("debug/snug-next")
+}
+
+#[test]
+fn an_upgrade_of_the_schema_is_backed_up_and_taken_back_by_the_command_that_is_named() {
+    let schema = schema_of(&source("src/store/keys.rs"));
+    let next = next_snug(schema);
+    let machine = Machine::new("pair");
+    let data = machine.path("var/lib/snug");
+    fs::create_dir_all(&data).unwrap();
+    let (root, at) = (machine.0.display().to_string(), data.display().to_string());
+    let does = |program: &Path, words: &[&str]| {
+        let output = Command::new(program)
+            .args(words)
+            .output()
+            .expect("it starts");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        (output.status.code().expect("an exit code"), said)
+    };
+    let ours = Path::new(env!("CARGO_BIN_EXE_snug"));
+    let done = |program: &Path, words: &[&str]| {
+        let (exit, said) = does(program, words);
+        assert_eq!(exit, 0, "{words:?}: {said}");
+        said
+    };
+    let told = || fs::read_to_string(data.join("schema")).expect("the schema's number");
+    done(ours, &["install", "--root", &root]);
+    done(ours, &["user", "add", "anna", "--generate", "--data", &at]);
+    assert_eq!(told(), format!("{schema}\n"));
+
+    // Upgrade: install again. Its first start makes the backup, and brings the data up.
+    let said = done(&next, &["install", "--root", &root]);
+    assert!(said.contains("was upgraded to 99.0.0"), "{said}");
+    let dump = data.join(format!("backup/main.schema-{schema}.dump"));
+    assert!(!dump.exists());
+    done(&next, &["user", "add", "ben", "--generate", "--data", &at]);
+    assert!(dump.exists(), "there is no backup of before");
+    assert_eq!(told(), format!("{}\n", schema + 1));
+
+    // A step back: neither installed nor started, with the command that goes back.
+    let command = format!("snug restore {}", dump.display());
+    let upgraded = fs::read(machine.path(BINARY)).unwrap();
+    for words in [
+        &["install", "--root", &root][..],
+        &["user", "list", "--data", &at],
+        &["run", "--data", &at],
+    ] {
+        let (exit, said) = does(ours, words);
+        assert_eq!(exit, 1, "{words:?}: {said}");
+        assert!(
+            said.contains("written by a newer snug") && said.contains(&command),
+            "{words:?}: {said}"
+        );
+    }
+    assert!(fs::read(machine.path(BINARY)).unwrap() == upgraded);
+    let words: Vec<&str> = command.split(' ').skip(1).collect();
+    done(ours, &[&words[..], &["--data", &at]].concat());
+    assert_eq!(told(), format!("{schema}\n"));
+    let said = done(ours, &["install", "--root", &root]);
+    assert!(said.contains("was upgraded to"), "{said}");
+    let list = done(ours, &["user", "list", "--data", &at]);
+    assert!(
+        list.contains("anna@") && !list.contains("ben@"),
+        "as it was before the upgrade: {list}"
+    );
+}
+
 #[test]
 fn a_restore_that_cannot_be_done_changes_nothing() {
     let machine = Machine::new("restore");
@@ -249,14 +392,18 @@ fn two_installations_and_a_machine_without_systemd_are_refused() {
     }
 }
 
-#[test]
-fn the_package_knows_the_schema_of_the_source() {
-    let keys = source("src/store/keys.rs");
-    let number = keys
-        .split("pub const SCHEMA: u32 = ")
+/// The schema that a source knows.
+fn schema_of(keys: &str) -> u32 {
+    keys.split("pub const SCHEMA: u32 = ")
         .nth(1)
         .and_then(|rest| rest.split(';').next())
-        .expect("the schema's number");
+        .and_then(|number| number.parse().ok())
+        .expect("the schema's number")
+}
+
+#[test]
+fn the_package_knows_the_schema_of_the_source() {
+    let number = schema_of(&source("src/store/keys.rs"));
     assert!(
         source("systemd/package/preinst").contains(&format!("\nknows={number}\n")),
         "systemd/package/preinst refuses a step back behind another schema than {number}"

@@ -10,7 +10,7 @@ import sys
 import slixmpp
 
 DOMAIN, AUTHORITY, ANNA, ANNAS, BEN, BENS = sys.argv[1:]
-SECONDS = 60
+SECONDS = 180
 
 
 class Person(slixmpp.ClientXMPP):
