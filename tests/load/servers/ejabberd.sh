@@ -4,7 +4,7 @@
 # the command that starts the server, one argument a line. Exit 77: not installed.
 # The Erlang VM is started as ejabberdctl would, only without the node name: so it needs no epmd and
 # listens nowhere but on the two ports below.
-# ARCHIVE=mnesia or ARCHIVE=sqlite: with mod_mam on that storage, for everybody, and mod_stream_mgmt.
+# ARCHIVE=mnesia or ARCHIVE=sqlite: with mod_mam on that storage, for everybody and every room, and mod_stream_mgmt. LOAD_ARCHIVE=true is that in mnesia.
 set -eu
 dir=$1 starttls=$2 tls=$3 certificate=$4 key=$5
 
@@ -16,6 +16,7 @@ if [ -z "${found:-}" ] || ! command -v erl >/dev/null; then
     exit 77
 fi
 
+if [ "${LOAD_ARCHIVE:-}" = true ]; then : "${ARCHIVE:=mnesia}"; fi
 if [ "${ARCHIVE:-}" = sqlite ]; then
     for needed in /usr/lib/erlang/lib/p1_sqlite3-* "${found%/ebin}/priv/sql/lite.sql" /usr/bin/sqlite3; do
         [ -e "$needed" ] || { echo "ejabberd's driver for SQLite is not installed: apt-get install erlang-p1-sqlite3 sqlite3" >&2; exit 77; }
@@ -23,6 +24,8 @@ if [ "${ARCHIVE:-}" = sqlite ]; then
     [ -e "$dir/archive.sqlite" ] || sqlite3 "$dir/archive.sqlite" <"${found%/ebin}/priv/sql/lite.sql"
 fi
 
+rooms_mam=false
+[ -z "${ARCHIVE:-}" ] || rooms_mam=true
 mkdir -p "$dir/mnesia"
 cat "$certificate" "$key" >"$dir/certificate-and-key.pem"
 cat >"$dir/ejabberd.yml" <<EOF
@@ -39,6 +42,11 @@ listen:
   - {port: $tls, ip: "127.0.0.1", module: ejabberd_c2s, max_stanza_size: 262144, tls: true}
 modules:
   mod_disco: {}
+  mod_muc:
+    hosts: ["rooms.chat.test"]
+    max_users: 1000
+    max_users_presence: 10000
+    default_room_options: {persistent: false, max_users: 1000, mam: $rooms_mam}
   mod_offline: {}
   mod_ping: {}
   mod_register: {ip_access: all}

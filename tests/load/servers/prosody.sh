@@ -1,6 +1,7 @@
 #!/bin/sh
 # Prosody, as the distribution ships it: default internal storage, epoll, info log to a file.
-# ARCHIVE=internal or ARCHIVE=sqlite: with mod_mam on that storage and mod_smacks; the archive as large as it gets.
+# ARCHIVE=internal or ARCHIVE=sqlite: with mod_mam and mod_muc_mam on that storage and mod_smacks; the archive as large as it gets. LOAD_ARCHIVE=true is its
+# internal one.
 # Called with: DIR STARTTLS_PORT TLS_PORT CERTIFICATE KEY. Writes the configuration into DIR and prints
 # the command that starts the server, one argument a line. Exit 77: not installed.
 set -eu
@@ -8,9 +9,11 @@ dir=$1 starttls=$2 tls=$3 certificate=$4 key=$5
 
 command -v prosody >/dev/null || { echo "prosody is not installed: apt-get install prosody" >&2; exit 77; }
 
+if [ "${LOAD_ARCHIVE:-}" = true ]; then : "${ARCHIVE:=internal}"; fi
 archive=
+rooms=
 case "${ARCHIVE:-}" in
-internal | sqlite) archive='"mam", "smacks",' ;;
+internal | sqlite) archive='"mam", "smacks",' rooms='modules_enabled = { "muc_mam" } muc_log_by_default = true' ;;
 esac
 if [ "${ARCHIVE:-}" = sqlite ] && ! [ -e /usr/share/doc/lua-dbi-sqlite3 ]; then
     echo "Prosody's driver for SQLite is not installed: apt-get install lua-dbi-sqlite3" >&2
@@ -43,6 +46,6 @@ if [ -n "$archive" ]; then
     # Pages of 100 are asked for; nothing is removed by age.
     printf '%s\n' 'max_archive_query_results = 100' 'archive_expires_after = "never"' >>"$dir/prosody.cfg.lua"
 fi
-echo 'VirtualHost "chat.test"' >>"$dir/prosody.cfg.lua"
+printf '%s\n' 'VirtualHost "chat.test"' 'Component "rooms.chat.test" "muc"' "$rooms" >>"$dir/prosody.cfg.lua"
 
 printf '%s\n' prosody -F --config "$dir/prosody.cfg.lua"

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use crate::accounts::in_parallel;
 use crate::archive::Archive;
-use crate::chat::{Load, Template, Until};
+use crate::chat::{Load, Until};
 use crate::client::{Account, Client, Way};
 use crate::plan::Plan;
 use crate::server::Setup;
+use crate::template::Template;
 
 /// Who has an archive.
 pub const ACCOUNTS: usize = 100;
@@ -53,7 +54,7 @@ fn by_messages(
     let server = setup.start()?;
     let mut templates = Vec::new();
     for (number, account) in accounts[1..].iter().enumerate() {
-        templates.push(Template::new(number, &account.jid())?);
+        templates.push(Template::new(number, &account.jid(), "chat")?);
     }
     let others = templates.len() as u64;
     let mut sender = Client::session(&server, Way::StartTls, plan.hash, &accounts[0])?;

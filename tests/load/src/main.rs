@@ -1,10 +1,10 @@
 //! Measures what XMPP servers spend: CPU time for each message and login, memory for each session, time to start.
 //!
 //! `plan.rs` lists the scenarios, one file each (`chat.rs`, `login.rs`, `sessions.rs`, `start.rs`; with `--archive` instead `archive.rs`,
-//! which `fill.rs` fills, `lone.rs` and again `chat.rs`); `client.rs` is the
+//! which `fill.rs` fills, `lone.rs` and again `chat.rs`; with `--rooms` `rooms.rs`); `client.rs` is the
 //! XMPP client under them, `process.rs` reads what the server has used, `server.rs` starts what `servers/*.sh` sets
 //! up, `relay.rs` is the limit that all are compared with, `report.rs` prints. A new scenario is a file, its line
-//! in `SCENARIOS` or `ARCHIVE_PARTS` and its rows in `ROWS`; a new server is a script.
+//! in `SCENARIOS`, `ARCHIVE_PARTS` or `ROOM_PARTS` and its rows in `ROWS`; a new server is a script.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ mod accounts;
 mod archive;
 mod chat;
 mod client;
+mod end;
 mod fill;
 mod login;
 mod lone;
@@ -23,13 +24,15 @@ mod plan;
 mod process;
 mod relay;
 mod report;
+mod rooms;
 mod scram;
 mod server;
 mod sessions;
 mod splitter;
 mod start;
+mod template;
 
-use plan::{ARCHIVE_PARTS, PARTS, Part, Plan, Scenario};
+use plan::{ARCHIVE_PARTS, PARTS, Part, Plan, ROOM_PARTS, Scenario};
 use report::Outcome;
 use scram::Hash;
 use server::{Setup, Unusable};
@@ -61,7 +64,7 @@ struct Measure {
     /// servers, separated by commas: names of set-up scripts
     #[argh(option)]
     servers: String,
-    /// scenarios, separated by commas (default: chat,login,sessions,start; with --archive archive-chat,archive-lone,archive-small,archive-large)
+    /// scenarios, separated by commas (default: chat,login,sessions,start; with --archive archive-chat,archive-lone,archive-small,archive-large; with --rooms rooms,rooms-archived,rooms-idle)
     #[argh(option)]
     only: Option<String>,
     /// repetitions, of which the best is reported (default: 3; --quick: 1)
@@ -73,6 +76,9 @@ struct Measure {
     /// measure archives instead: chat, pages, memory, what goes to the disk
     #[argh(switch)]
     archive: bool,
+    /// measure rooms instead: what a copy costs, with and without an archive, what joining costs, and the memory of idle rooms
+    #[argh(switch)]
+    rooms: bool,
     /// messages of the large archive (default: 1000000; --quick: 20000)
     #[argh(option)]
     large: Option<u64>,
@@ -119,9 +125,10 @@ impl Measure {
         if let Some(large) = self.large {
             plan.large = large;
         }
-        let parts: &[Part] = match self.archive {
-            false => &PARTS,
-            true => &ARCHIVE_PARTS,
+        let parts: &[Part] = match (self.archive, self.rooms) {
+            (true, _) => &ARCHIVE_PARTS,
+            (_, true) => &ROOM_PARTS,
+            _ => &PARTS,
         };
         let only: Vec<&str> = self
             .only
@@ -146,7 +153,14 @@ impl Measure {
             let scenarios: Vec<&Scenario> = part.scenarios.iter().filter(wanted).collect();
             if !scenarios.is_empty() {
                 let work = self.work.join(part.name);
-                good &= self.measure(&work, &scenarios, &plan, repeat, &mut outcomes)?;
+                good &= self.measure(
+                    &work,
+                    part.archive,
+                    &scenarios,
+                    &plan,
+                    repeat,
+                    &mut outcomes,
+                )?;
             }
         }
         let table = report::table(&outcomes);
@@ -163,6 +177,7 @@ impl Measure {
     fn measure(
         &self,
         work: &Path,
+        archive: bool,
         scenarios: &[&Scenario],
         plan: &Plan,
         repeat: usize,
@@ -172,7 +187,7 @@ impl Measure {
         let mut good = true;
         let mut setups = Vec::new();
         for name in self.servers.split(',') {
-            match Setup::new(&self.scripts, name, work) {
+            match Setup::new(&self.scripts, name, work, archive) {
                 Ok(setup) => {
                     if outcomes.iter().all(|outcome| outcome.server != name) {
                         outcomes.push(Outcome {
@@ -195,10 +210,18 @@ impl Measure {
                 for setup in &setups {
                     eprintln!("{repetition}/{repeat} {} {}", scenario.name, setup.name);
                     match (scenario.run)(setup, plan) {
-                        Ok(figures) => outcomes
-                            .iter_mut()
-                            .filter(|outcome| outcome.server == setup.name)
-                            .for_each(|outcome| outcome.figures.extend(&figures)),
+                        Ok(figures) => {
+                            // A run is long, and what is measured is not lost with it.
+                            let each = figures.iter();
+                            let each: Vec<String> = each
+                                .map(|figure| format!("{} {:.2}", figure.key, figure.value))
+                                .collect();
+                            eprintln!("  {}", each.join(", "));
+                            outcomes
+                                .iter_mut()
+                                .filter(|outcome| outcome.server == setup.name)
+                                .for_each(|outcome| outcome.figures.extend(&figures));
+                        }
                         Err(error) => {
                             eprintln!("FAILED {} {}: {error}", scenario.name, setup.name);
                             good = false;

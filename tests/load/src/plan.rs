@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::scram::Hash;
 use crate::server::Setup;
-use crate::{archive, chat, login, lone, sessions, start};
+use crate::{archive, chat, login, lone, rooms, sessions, start};
 
 /// How much of everything one repetition does.
 pub struct Plan {
@@ -24,6 +24,8 @@ pub struct Plan {
     pub walk: Duration,
     /// Messages of a large archive.
     pub large: u64,
+    /// Rooms in which nobody is.
+    pub rooms: usize,
 }
 
 impl Plan {
@@ -38,6 +40,7 @@ impl Plan {
             pages: Duration::from_secs(2),
             walk: Duration::from_secs(40),
             large: 1_000_000,
+            rooms: 10_000,
         }
     }
 
@@ -52,6 +55,7 @@ impl Plan {
             pages: Duration::from_secs(1),
             walk: Duration::from_secs(5),
             large: 20_000,
+            rooms: 500,
         }
     }
 }
@@ -111,13 +115,44 @@ pub struct Part {
     /// The directory's name.
     pub name: &'static str,
     pub scenarios: &'static [Scenario],
+    /// Whether its servers keep archives.
+    pub archive: bool,
 }
 
 /// Without `--archive`.
 pub const PARTS: [Part; 1] = [Part {
     name: "all",
     scenarios: &SCENARIOS,
+    archive: false,
 }];
+
+/// With `--rooms`: all but `idle` twice, for an archive is most of what a room costs.
+pub const ROOM_PARTS: [Part; 3] = [
+    Part {
+        name: "rooms",
+        scenarios: &[Scenario {
+            name: "rooms",
+            run: rooms::run,
+        }],
+        archive: false,
+    },
+    Part {
+        name: "archived",
+        scenarios: &[Scenario {
+            name: "rooms-archived",
+            run: rooms::archived,
+        }],
+        archive: true,
+    },
+    Part {
+        name: "idle",
+        scenarios: &[Scenario {
+            name: "rooms-idle",
+            run: rooms::idle,
+        }],
+        archive: true,
+    },
+];
 
 /// With `--archive`.
 pub const ARCHIVE_PARTS: [Part; 4] = [
@@ -127,6 +162,7 @@ pub const ARCHIVE_PARTS: [Part; 4] = [
             name: "archive-chat",
             run: chat::archived,
         }],
+        archive: true,
     },
     Part {
         // A disk of its own, if `tests/load/run` could make one.
@@ -135,6 +171,7 @@ pub const ARCHIVE_PARTS: [Part; 4] = [
             name: "archive-lone",
             run: lone::run,
         }],
+        archive: true,
     },
     Part {
         name: "small",
@@ -142,6 +179,7 @@ pub const ARCHIVE_PARTS: [Part; 4] = [
             name: "archive-small",
             run: archive::small,
         }],
+        archive: true,
     },
     Part {
         name: "large",
@@ -149,6 +187,7 @@ pub const ARCHIVE_PARTS: [Part; 4] = [
             name: "archive-large",
             run: archive::large,
         }],
+        archive: true,
     },
 ];
 
@@ -162,7 +201,7 @@ pub struct Row {
 }
 
 /// In the order of the table.
-pub static ROWS: [Row; 23] = [
+pub static ROWS: [Row; 33] = [
     Row {
         key: "chat-20",
         title: "message, 20 in flight",
@@ -301,6 +340,66 @@ pub static ROWS: [Row; 23] = [
         unit: "MiB RSS",
         limit: None,
     },
+    Row {
+        key: "room-1",
+        title: "copy, room of 100, 1",
+        unit: "µs CPU",
+        limit: Some("room-1"),
+    },
+    Row {
+        key: "room-20",
+        title: "copy, room of 100, 20",
+        unit: "µs CPU",
+        limit: Some("room-20"),
+    },
+    Row {
+        key: "archived-room-1",
+        title: "  with an archive, 1",
+        unit: "µs CPU",
+        limit: Some("archived-room-1"),
+    },
+    Row {
+        key: "archived-room-20",
+        title: "  with an archive, 20",
+        unit: "µs CPU",
+        limit: Some("archived-room-20"),
+    },
+    Row {
+        key: "join-100",
+        title: "joining 100, a presence",
+        unit: "µs CPU",
+        limit: None,
+    },
+    Row {
+        key: "join-500",
+        title: "joining 500, a presence",
+        unit: "µs CPU",
+        limit: None,
+    },
+    Row {
+        key: "archived-join-100",
+        title: "  100, with an archive",
+        unit: "µs CPU",
+        limit: None,
+    },
+    Row {
+        key: "archived-join-500",
+        title: "  500, with an archive",
+        unit: "µs CPU",
+        limit: None,
+    },
+    Row {
+        key: "rooms-made",
+        title: "idle rooms, made",
+        unit: "MiB RSS",
+        limit: None,
+    },
+    Row {
+        key: "rooms-idle",
+        title: "idle rooms, started",
+        unit: "MiB RSS",
+        limit: None,
+    },
 ];
 
 /// What an issue wants of snug's figure.
@@ -308,7 +407,7 @@ pub struct Target {
     pub key: &'static str,
     /// The other servers' figure that it is compared with; none: the value itself counts.
     pub peer_key: Option<&'static str>,
-    /// How the names of those servers begin.
+    /// How the names of those servers begin; `snug`: its own.
     pub peers: &'static str,
     /// So many times the best of theirs, or the value, at most.
     pub most: f64,
@@ -316,7 +415,7 @@ pub struct Target {
 }
 
 /// In the order of the table.
-pub static TARGETS: [Target; 8] = [
+pub static TARGETS: [Target; 18] = [
     Target {
         key: "acked-20",
         peer_key: Some("archived-20"),
@@ -372,5 +471,75 @@ pub static TARGETS: [Target; 8] = [
         peers: "",
         most: 24.0,
         text: "KiB to the disk for a lone message",
+    },
+    Target {
+        key: "room-1",
+        peer_key: Some("room-1"),
+        peers: "relay",
+        most: 1.8,
+        text: "a copy, of the relay's message, 1 on the way",
+    },
+    Target {
+        key: "room-20",
+        peer_key: Some("room-20"),
+        peers: "relay",
+        most: 1.8,
+        text: "a copy, of the relay's message, 20 on the way",
+    },
+    Target {
+        key: "archived-room-1",
+        peer_key: Some("archived-room-1"),
+        peers: "relay",
+        most: 1.8,
+        text: "  with an archive, 1 on the way",
+    },
+    Target {
+        key: "archived-room-20",
+        peer_key: Some("archived-room-20"),
+        peers: "relay",
+        most: 1.8,
+        text: "  with an archive, 20 on the way",
+    },
+    Target {
+        key: "join-100",
+        peer_key: Some("join-100"),
+        peers: "ejabberd",
+        most: 0.25,
+        text: "a presence of one who joins 100, of ejabberd's",
+    },
+    Target {
+        key: "join-500",
+        peer_key: Some("join-500"),
+        peers: "ejabberd",
+        most: 0.25,
+        text: "a presence of one who joins 500, of ejabberd's",
+    },
+    Target {
+        key: "join-500",
+        peer_key: Some("join-100"),
+        peers: "snug",
+        most: 1.0,
+        text: "  500, of 100's",
+    },
+    Target {
+        key: "archived-join-100",
+        peer_key: Some("archived-join-100"),
+        peers: "ejabberd",
+        most: 0.25,
+        text: "  with an archive, 100",
+    },
+    Target {
+        key: "archived-join-500",
+        peer_key: Some("archived-join-100"),
+        peers: "snug",
+        most: 1.0,
+        text: "  with an archive, 500 of 100's",
+    },
+    Target {
+        key: "rooms-idle",
+        peer_key: None,
+        peers: "",
+        most: 20.0,
+        text: "MiB with all the idle rooms, after a start",
     },
 ];

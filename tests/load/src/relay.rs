@@ -58,8 +58,9 @@ impl Relay {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let executor = Rc::new(LocalExecutor::new());
         smol::block_on(executor.clone().run(async {
-            let accept = TcpListener::bind(self.accept).await?;
+            // Who gets through to the first one below finds the other there, too.
             let pairs = TcpListener::bind(self.pairs).await?;
+            let accept = TcpListener::bind(self.accept).await?;
             executor
                 .spawn(accept_only(executor.clone(), accept, acceptor.clone()))
                 .detach();

@@ -144,20 +144,21 @@ fn targets(out: &mut String, outcomes: &[Outcome]) {
         let (value, most) = match target.peer_key {
             None => (own.value, number(target.most)),
             Some(key) => {
-                let others = outcomes.iter().filter(|outcome| {
-                    outcome.server != "snug" && outcome.server.starts_with(target.peers)
+                let others = outcomes.iter().filter(|outcome| match target.peers {
+                    "" => outcome.server != "snug" && outcome.server != "relay",
+                    peers => outcome.server.starts_with(peers),
                 });
                 let best = others.filter_map(|outcome| outcome.best(key));
                 let Some(best) = best.map(|figure| figure.value).min_by(f64::total_cmp) else {
                     continue;
                 };
-                (own.value / best, format!("1/{:.0}", 1.0 / target.most))
+                (own.value / best, share(target.most, 0))
             }
         };
         let reached = if value <= target.most { "yes" } else { "NO" };
         let value = match target.peer_key {
             None => number(value),
-            Some(_) => format!("1/{:.1}", 1.0 / value),
+            Some(_) => share(value, 1),
         };
         let _ = writeln!(
             lines,
@@ -167,6 +168,14 @@ fn targets(out: &mut String, outcomes: &[Outcome]) {
     }
     if !lines.is_empty() {
         let _ = writeln!(out, "what is wanted of snug\n{lines}");
+    }
+}
+
+/// A part as `1/n`, so much or more of it as `n ×`.
+fn share(value: f64, digits: usize) -> String {
+    match value < 0.75 {
+        true => format!("1/{:.digits$}", 1.0 / value),
+        false => format!("{value:.2} ×"),
     }
 }
 

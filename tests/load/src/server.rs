@@ -25,6 +25,8 @@ pub struct Setup {
     pub accounts: AtomicUsize,
     /// Whether its archive was filled.
     pub filled: AtomicBool,
+    /// Whether its rooms were made.
+    pub has_rooms: AtomicBool,
     /// SQL that makes an archive of many messages of one message (`servers/NAME.sql`), for servers that keep it in `archive.sqlite`.
     pub fill: Option<PathBuf>,
     plain: SocketAddr,
@@ -40,8 +42,8 @@ pub enum Unusable {
 }
 
 impl Setup {
-    /// Runs `servers/NAME.sh` for a fresh directory below `work`.
-    pub fn new(scripts: &Path, name: &str, work: &Path) -> Result<Setup, Unusable> {
+    /// Runs `servers/NAME.sh` for a fresh directory below `work`; the server keeps archives or not.
+    pub fn new(scripts: &Path, name: &str, work: &Path, archive: bool) -> Result<Setup, Unusable> {
         let broken = |error: io::Error| Unusable::Broken(format!("{name}: {error}"));
         let directory = work.join(name);
         fs::create_dir_all(&directory).map_err(broken)?;
@@ -52,6 +54,7 @@ impl Setup {
             .arg(&directory)
             .args([plain.port().to_string(), tls.port().to_string()])
             .args([work.join("certificate.pem"), work.join("key.pem")])
+            .env("LOAD_ARCHIVE", if archive { "true" } else { "false" })
             .env("SNUG_LOAD", std::env::current_exe().map_err(broken)?)
             .output()
             .map_err(|error| Unusable::Broken(format!("{}: {error}", script.display())))?;
@@ -76,6 +79,7 @@ impl Setup {
             directory,
             accounts: AtomicUsize::new(0),
             filled: AtomicBool::new(false),
+            has_rooms: AtomicBool::new(false),
             fill: Some(scripts.join(format!("{name}.sql"))).filter(|sql| sql.exists()),
             plain,
             tls,
@@ -139,7 +143,7 @@ impl Setup {
         })
     }
 
-    /// Starts the process and waits, at most 60 s, until it answers.
+    /// Starts the process and waits, at most three minutes on a machine with other work, until it answers.
     pub fn start(&self) -> Result<Server, String> {
         let mut server = self.spawn()?;
         let start = Instant::now();
@@ -153,7 +157,7 @@ impl Setup {
             };
             match answer {
                 Ok(()) => return Ok(server),
-                Err(_) if start.elapsed() < Duration::from_secs(60) && server.is_running() => {}
+                Err(_) if start.elapsed() < Duration::from_secs(180) && server.is_running() => {}
                 Err(error) => {
                     return Err(format!(
                         "{} does not answer: {error}; {}",
