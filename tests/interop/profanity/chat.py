@@ -39,5 +39,5 @@ def scenario(stage):
     anna.clear()
     back = stage.person("ben")
     anna.reads("++ Ben (ben3) is online")
-    back.say("/win 2")
+    back.say(f"/msg anna@{stage.domain}")
     back.reads("while you were away")

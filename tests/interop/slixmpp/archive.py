@@ -56,7 +56,8 @@ async def scenario(stage):
     from_then = [body(row) for row in rows]
     stage.true("from a time on, that one too", set(lines[20:]) <= set(from_then), from_then)
     if stage.server != "prosody":  # its times are whole seconds
-        stage.equal("and none before it", lines[20:], from_then)
+        # Two may have come in the same millisecond.
+        stage.equal("and none before it", [line for line, stamp in zip(lines, stamps) if stamp >= stamps[20]], from_then)
     rows = [row async for row in archive.iterate(end=now - datetime.timedelta(days=1))]
     stage.equal("nothing is so old", [], rows)
 

@@ -54,6 +54,14 @@ async def scenario(stage):
     answer = await ben.answer(ben.client["xep_0084"].retrieve_avatar(anna.bare, hashlib.sha1(second).hexdigest(), timeout=5))
     stage.true("the vCard's picture out of the node", bytes(answer["pubsub"]["items"]["item"]["avatar_data"]["value"]) == second)
 
+    # Another client of anna's own has it too, by either way.
+    desk = await stage.person("anna", "desk", plugins=("xep_0084", "xep_0054"))
+    mine = (await desk.answer(desk.client["xep_0054"].get_vcard(anna.bare, local=False)))["vcard_temp"]
+    stage.true("her own other client has it out of the vCard", bytes(mine["PHOTO"]["BINVAL"]) == second)
+    answer = await desk.answer(desk.client["xep_0084"].retrieve_avatar(anna.bare, hashlib.sha1(second).hexdigest(), timeout=5))
+    stage.true("and out of the node", bytes(answer["pubsub"]["items"]["item"]["avatar_data"]["value"]) == second)
+    await desk.logout()
+
     await anna.logout()
     tablet = await stage.person("ben", "tablet", plugins=("xep_0084",))
     await tablet.client["xep_0115"].update_caps(broadcast=False)
@@ -61,6 +69,15 @@ async def scenario(stage):
     came = await tablet.receive("message", frm=anna.bare, has=EVENT, where=told(second))
     if stage.server == "snug":  # Prosody 0.12 does not say when it was
         stage.true("who comes later hears of it while anna is away, with its time", came.find("{urn:xmpp:delay}delay") is not None)
+
+    # It is taken away by a new client: gone for the old ones too.
+    anna = await stage.person("anna", "new", plugins=("xep_0084",))
+    tablet.forget()
+    await anna.answer(anna.client["xep_0084"].stop())
+    gone = await tablet.receive("message", frm=anna.bare, has=EVENT)
+    stage.true("who hears of it hears that there is none", not list(gone.iter("{urn:xmpp:avatar:metadata}info")))
+    vcard = (await ben.answer(ben.client["xep_0054"].get_vcard(anna.bare, local=False)))["vcard_temp"]
+    stage.equal("nor in the vCard, which keeps its name", ("Anna", ""), (vcard["FN"], vcard["PHOTO"]["TYPE"]))
 
     carl = await stage.person("carl", plugins=("xep_0084",))
     answer = await carl.answer(carl.client["xep_0084"].retrieve_avatar(anna.bare, info["id"], timeout=5))

@@ -22,6 +22,8 @@ class Checks:
         self.address: str = told["address"]
         self.c2s: int = told["c2s"]
         self.c2s_tls: int = told["c2s_tls"]
+        # Host, port and secret of the component that the server knows.
+        self.component: tuple[str, int, str] = tuple(told["component"])
         self.ca: str = told["ca"]
         self.server: str = told["server"]
         self.output: str = told["output"]

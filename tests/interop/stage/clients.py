@@ -8,9 +8,12 @@ import shutil
 import subprocess
 import sys
 
+from . import desktop
+
 HERE = pathlib.Path(__file__).resolve().parent
 INSTALL_SECONDS = 300
 SLIXMPP = "slixmpp==1.17.0"
+OMEMO = ["slixmpp-omemo==2.2.0", "OMEMO==2.1.0", "Oldmemo==2.1.0", "Twomemo==2.1.0"]
 XMPPJS = "@xmpp/client@0.14.0"
 
 # What pip, npm and apt print when the registry cannot be reached, as opposed to a package that does not install.
@@ -28,6 +31,10 @@ class RegistryNotReached(Exception):
 
 class InstallFailed(Exception):
     """The registry answered, and the client still could not be installed: its scenarios fail."""
+
+
+class NotOnThisMachine(Exception):
+    """The client cannot run here (no such package, no rights): its scenarios are skipped, loudly."""
 
 
 class Client:
@@ -54,20 +61,22 @@ class Slixmpp(Client):
     """slixmpp from PyPI in a virtual environment of its own."""
 
     name = "slixmpp"
+    packages = [SLIXMPP]
+    player = "play_slixmpp.py"
 
     def install(self, cache: pathlib.Path) -> None:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        folder = cache / f"slixmpp-{key(SLIXMPP, sys.executable, version)}"
+        folder = cache / f"slixmpp-{key(*self.packages, sys.executable, version)}"
         self.python = folder / "bin" / "python"
         if (folder / "complete").exists():
             return
         shutil.rmtree(folder, ignore_errors=True)
         install([sys.executable, "-m", "venv", str(folder)])
-        install([str(self.python), "-m", "pip", "install", "--quiet", "--retries", "2", "--timeout", "20", SLIXMPP])
+        install([str(self.python), "-m", "pip", "install", "--quiet", "--retries", "2", "--timeout", "20", *self.packages])
         (folder / "complete").touch()
 
     def command(self, scenario: pathlib.Path) -> list[str]:
-        return [str(self.python), str(HERE / "play_slixmpp.py"), str(scenario)]
+        return [str(self.python), str(HERE / self.player), str(scenario)]
 
 
 class Xmppjs(Client):
@@ -106,7 +115,42 @@ class Profanity(Client):
         return [sys.executable, str(HERE / "play_profanity.py"), str(scenario)]
 
 
-CLIENTS = [Slixmpp(), Xmppjs(), Profanity()]
+class Together(Slixmpp):
+    """slixmpp and Profanity in one scenario."""
+
+    name = "together"
+    player = "play_together.py"
+    limit_seconds = 90
+
+    def install(self, cache: pathlib.Path) -> None:
+        Profanity().install(cache)
+        super().install(cache)
+
+
+class Omemo(Together):
+    """slixmpp with its OMEMO plugin, and Profanity, which has OMEMO itself."""
+
+    name = "omemo"
+    packages = [SLIXMPP, *OMEMO]
+
+
+class Desktop(Slixmpp):
+    """Dino and Gajim from apt on a screen in memory, among people of slixmpp."""
+
+    name = "desktop"
+    player = "play_together.py"
+    limit_seconds = 90
+
+    def install(self, cache: pathlib.Path) -> None:
+        try:
+            apt_install(*[package for tool, package in desktop.PACKAGES.items() if shutil.which(tool) is None and not os.path.exists(tool)])
+            install([*desktop.namespaces(), "true"])
+        except InstallFailed as error:
+            raise NotOnThisMachine(str(error)) from None
+        super().install(cache)
+
+
+CLIENTS = [Slixmpp(), Xmppjs(), Profanity(), Together(), Omemo(), Desktop()]
 
 
 def apt_install(*packages: str) -> None:

@@ -56,6 +56,7 @@ class Stage(Checks):
         if login:
             person.connect(password or self.accounts[name], direct)
             person.reads("logged in successfully")
+            person.is_settled()
         return person
 
     def tmux(self, *arguments: str) -> str:
@@ -117,6 +118,11 @@ class Person:
         self.reads("Enter password:")
         self.say(password)
 
+    def is_settled(self) -> None:
+        """Waits for what a login brings by itself: the room of everybody, by its bookmark, which snug gives to every account."""
+        if self.stage.server == "snug":
+            self.reads("Autojoined lobby@")
+
     def say(self, line: str) -> None:
         """Types a line and Enter."""
         self.stage.tmux("send-keys", "-t", self.window, "-l", line)
@@ -139,18 +145,28 @@ class Person:
     def reads(self, *texts: str, within: float = SCREEN_SECONDS) -> str:
         """Waits until the screen shows all the texts; returns the screen."""
         until = time.monotonic() + within
-        while True:
-            screen = self.screen()
-            missing = [text for text in texts if text not in screen]
-            if not missing:
-                self.keep(texts[0], screen)
-                print(f"ok {self.window} reads {', '.join(texts)}")
-                return screen
+        while (screen := self.shows(*texts)) is None:
             if time.monotonic() > until:
-                self.keep(f"missing {missing[0]}", screen)
-                shown = " | ".join(line for line in screen.splitlines() if line.strip())
-                raise Failure(f"{self.window}: expected to read {missing} within {within} s; came the screen: {shown[-900:]}")
+                self.misses(*texts, within=within)
             time.sleep(POLL_SECONDS)
+        return screen
+
+    def shows(self, *texts: str) -> str | None:
+        """The screen, if it shows all the texts now."""
+        screen = self.screen()
+        if not all(text in screen for text in texts):
+            return None
+        self.keep(texts[0], screen)
+        print(f"ok {self.window} reads {', '.join(texts)}")
+        return screen
+
+    def misses(self, *texts: str, within: float) -> None:
+        """Fails with what the screen shows instead of the texts."""
+        screen = self.screen()
+        missing = next((text for text in texts if text not in screen), texts[0])
+        self.keep(f"missing {missing}", screen)
+        shown = " | ".join(line for line in screen.splitlines() if line.strip())
+        raise Failure(f"{self.window}: expected to read {missing} within {within} s; came the screen: {shown[-900:]}")
 
     def reads_not(self, text: str) -> None:
         """Fails if the screen shows the text now."""

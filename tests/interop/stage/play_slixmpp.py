@@ -363,39 +363,38 @@ def condition_of(stanza: ET.Element) -> str | None:
     )
 
 
-async def play(module) -> None:
+async def play(module, stage: Stage, seconds: float) -> None:
     """Runs the scenario and closes what it left open."""
-    stage = Stage()
     try:
-        await asyncio.wait_for(within_bounds(module, stage), SCENARIO_SECONDS)
+        await asyncio.wait_for(within_bounds(module, stage, seconds), seconds)
     finally:
         await stage.close()
 
 
-async def within_bounds(module, stage: Stage) -> None:
+async def within_bounds(module, stage: Stage, seconds: float) -> None:
     """The scenario; when it is cancelled for taking too long, says where it waited."""
     try:
         await module.scenario(stage)
     except asyncio.CancelledError as error:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == module.__file__]
         where = f"line {frames[-1].lineno}: {frames[-1].line}" if frames else "an unknown place"
-        raise Failure(f"expected an end within {SCENARIO_SECONDS} s; came a wait without end at {where}") from None
+        raise Failure(f"expected an end within {seconds} s; came a wait without end at {where}") from None
 
 
-def main() -> int:
-    """Loads the file and plays it."""
+def main(make_stage=Stage, seconds: float = SCENARIO_SECONDS) -> int:
+    """Loads the file and plays it on a stage that `make_stage` makes, for `seconds` at most."""
     path = pathlib.Path(sys.argv[1])
     logging.basicConfig(
         level=logging.DEBUG if os.environ.get("INTEROP_TRACE") else logging.WARNING, format="slixmpp %(levelname)s %(message)s"
     )
     # A scenario imports names of this file (Refused, condition_of, …) as `play_slixmpp`.
-    sys.modules["play_slixmpp"] = sys.modules["__main__"]
+    sys.modules.setdefault("play_slixmpp", sys.modules[__name__])
     spec = importlib.util.spec_from_file_location(f"scenario_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
         print("# " + (module.__doc__ or path.stem).strip().splitlines()[0].rstrip("."))
-        asyncio.run(play(module))
+        asyncio.run(play(module, make_stage(), seconds))
     except (Failure, Skip) as error:
         return verdict(error)
     except Exception as error:

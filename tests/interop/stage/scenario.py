@@ -90,6 +90,7 @@ def stage_of(server, control, out: pathlib.Path) -> dict:
         "address": servers.ADDRESS,
         "c2s": server.c2s,
         "c2s_tls": server.c2s_tls,
+        "component": [servers.COMPONENT, server.component, servers.COMPONENT_SECRET],
         "ca": str(server.ca),
         "server": server.name,
         "control": str(control.path),

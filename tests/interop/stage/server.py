@@ -15,8 +15,12 @@ import time
 
 DOMAIN = "chat.test"
 ADDRESS = "127.0.0.1"
-READY_SECONDS = 20
+# Erlang takes its time on a machine with other things to do.
+READY_SECONDS = 60
 STOP_SECONDS = 10
+# The host of the one component that both servers know, and its secret (XEP-0114).
+COMPONENT = f"push.{DOMAIN}"
+COMPONENT_SECRET = "of the interop component"
 COMMAND_SECONDS = 30
 
 
@@ -33,7 +37,7 @@ class Server:
         self.folder = folder
         self.data = folder / "data"
         self.log_path = log
-        self.c2s, self.c2s_tls = free_ports(2)
+        self.c2s, self.c2s_tls, self.component = free_ports(3)
         self.process = None
         self.ca = folder / "ca.pem"
         self.prepare()
@@ -137,6 +141,7 @@ class Snug(Server):
 [listen]
 c2s = ["{ADDRESS}:{self.c2s}"]
 c2s_tls = ["{ADDRESS}:{self.c2s_tls}"]
+components = ["{ADDRESS}:{self.component}"]
 [registration]
 mode = "open"
 [roster]
@@ -145,6 +150,9 @@ everyone = false
 stanza_rate = 0
 connection_rate = 0
 login_rate = 0
+[[component]]
+host = "{COMPONENT}"
+secret = "{COMPONENT_SECRET}"
 ''')
 
     def command(self) -> list[str]:
@@ -180,17 +188,23 @@ certificates = "{self.folder}"
 interfaces = {{ "{ADDRESS}" }}
 c2s_ports = {{ {self.c2s} }}
 c2s_direct_tls_ports = {{ {self.c2s_tls} }}
+component_ports = {{ {self.component} }}
 c2s_require_encryption = true
 -- Plain storage lets it offer SCRAM-SHA-1 and SCRAM-SHA-256 for the same account.
 authentication = "internal_plain"
 allow_registration = true
-modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "time", "version", "register", "offline", "adhoc", "admin_adhoc", "announce", "blocklist", "pep", "vcard_legacy", "bookmarks", "mam", "smacks" }}
+modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "time", "version", "register", "offline", "adhoc", "admin_adhoc", "announce", "blocklist", "pep", "vcard_legacy", "bookmarks", "mam", "smacks", "carbons" }}
 admins = {{ "root@{DOMAIN}" }}
 modules_disabled = {{ "s2s" }}
 ssl = {{ certificate = "{self.folder}/leaf.pem", key = "{self.folder}/leaf.key" }}
 c2s_direct_tls_ssl = ssl
 log = {{ {{ levels = {{ min = "info" }}, to = "console" }} }}
 VirtualHost "{DOMAIN}"
+Component "rooms.{DOMAIN}" "muc"
+modules_enabled = {{ "muc_mam" }}
+name = "Rooms"
+Component "{COMPONENT}"
+component_secret = "{COMPONENT_SECRET}"
 ''')
 
     def command(self) -> list[str]:
