@@ -221,6 +221,33 @@ fn copies_allocate_nothing_either() {
     assert_eq!(each, 0.0);
 }
 
+/// Both want to be woken when they are away (XEP-0357), and are there.
+#[test]
+fn who_wants_to_be_woken_costs_nothing_either() {
+    let mut host = Host::new(&format!(
+        "{NO_RATES}\n[[component]]\nhost = 'push.chat.test'\nsecret = 'secret'"
+    ));
+    let mut people = Vec::new();
+    for name in ["anna", "ben"] {
+        host.account(name, "secret");
+        let far = host.go_online(name, "phone");
+        for node in ["a", "b"] {
+            let enable = format!(
+                "<iq type='set' id='e'><enable xmlns='urn:xmpp:push:0' jid='push.chat.test' node='{node}'/></iq>"
+            );
+            assert!(host.ask(far, &enable).contains("type='result'"));
+        }
+        people.push(far);
+    }
+    let mut bench = Bench::new(host, people[0]);
+    measured_chat(&mut bench, MESSAGE.as_bytes(), 100);
+    (bench.out, bench.outputs) = (0, 0);
+    let each = measured_chat(&mut bench, MESSAGE.as_bytes(), 1000);
+    assert_eq!(bench.outputs, 1000);
+    println!("{each} allocations for a message to who wants to be woken and is there");
+    assert_eq!(each, 0.0);
+}
+
 /// Both manage their streams (XEP-0198): the recipient acknowledges every message, or every tenth, the sender asks as often.
 #[test]
 fn an_acknowledged_chat_allocates_nothing_either() {
@@ -350,9 +377,9 @@ fn room(people: usize) -> f64 {
 // One text for all, and a head for each: what it allocates does not grow with the occupants.
 #[test]
 fn a_message_to_a_room_allocates_the_same_for_few_and_many() {
-    let (few, many) = (room(3), room(30));
-    println!("{few} allocations for a message to 3 occupants, {many} to 30");
-    assert!(many <= few + 0.5, "{few} to 3 occupants, {many} to 30");
+    let (few, many) = (room(10), room(200));
+    println!("{few} allocations for a message to 10 occupants, {many} to 200");
+    assert_eq!(few, many, "to 10 occupants, and to 200");
     assert!(few <= 20.0, "{few}");
 }
 

@@ -73,6 +73,109 @@ fn two_people_chat_over_starttls_and_direct_tls() {
 }
 
 #[test]
+fn a_component_connects_and_brings_a_host() {
+    // Without one its port is closed: nothing listens there but for clients.
+    let server = Server::start("no-component", "");
+    assert!(
+        !server
+            .log()
+            .iter()
+            .any(|line| line.contains("components connect"))
+    );
+    drop(server);
+    let server = Server::start(
+        "component",
+        "[[component]]\nhost = 'plays.chat.test'\nsecret = 'secret'\n",
+    );
+    server.add_user("anna", "secret");
+    let mut plays = component(&server);
+    let mut anna = Client::online(&server, "anna", "secret", "phone");
+    // Longer than what strangers may send.
+    let long = "x".repeat(100_000);
+    plays.send(&format!(
+        "<message from='a@plays.chat.test' to='anna@chat.test/phone' type='chat'><body>{long}</body></message>"
+    ));
+    assert!(anna.expect("</message>").contains(&long));
+    anna.send("<message to='a@plays.chat.test' type='chat'><body>hello</body></message>");
+    let heard = plays.expect("</message>");
+    assert!(
+        heard.contains("from='anna@chat.test/phone'") && !heard.contains("xmlns"),
+        "{heard}"
+    );
+    // What the configuration does not name any more is ended.
+    let file = server.data.join("snug.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("plays.chat.test", "films.chat.test")).unwrap();
+    server.signal("HUP");
+    plays.expect("host-unknown");
+    assert!(plays.expect_end(PATIENCE).ends_with("</stream:stream>"));
+    server.wait_for_log("component plays.chat.test is gone");
+    server.wait_for_log("component changed");
+    anna.send("<message to='a@plays.chat.test' type='chat'><body>hello?</body></message>");
+    anna.expect("remote-server-not-found");
+}
+
+#[test]
+fn a_component_that_does_not_read_is_closed() {
+    let server = Server::start(
+        "deaf-component",
+        "[archive]\nenabled = false\n[[component]]\nhost = 'plays.chat.test'\nsecret = 'secret'\n",
+    );
+    server.add_user("anna", "secret");
+    let _plays = component(&server);
+    let mut anna = Client::online(&server, "anna", "secret", "phone");
+    let body = "x".repeat(60_000);
+    let message =
+        format!("<message to='a@plays.chat.test' type='chat'><body>{body}</body></message>");
+    let before = server.rss_kb();
+    let gone = || {
+        server
+            .log()
+            .iter()
+            .any(|line| line.contains("component plays.chat.test is gone"))
+    };
+    for _ in 0..400 {
+        anna.send(&message);
+        anna.send(PING);
+        anna.expect("id='ping'");
+        if gone() {
+            break;
+        }
+    }
+    assert!(
+        gone(),
+        "24 MB for a component that does not read: {:#?}",
+        server.log()
+    );
+    let grown = server.rss_kb().saturating_sub(before);
+    assert!(grown < 8 * 1024, "{grown} KB");
+    anna.send("<message to='a@plays.chat.test' type='chat'><body>hello?</body></message>");
+    anna.expect("remote-server-timeout");
+}
+
+/// A component of the host `plays.chat.test` that is let in.
+fn component(server: &Server) -> Client {
+    server.wait_for_log("components connect to ");
+    let port = server.log().iter().find_map(|line| {
+        let (_, address) = line.split_once("components connect to ")?;
+        address.trim().parse::<std::net::SocketAddr>().ok()
+    });
+    let mut plays = Client::tcp(port.expect("the log names the port"));
+    plays.send("<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='plays.chat.test'>");
+    let header = plays.expect_between("<stream:stream", ">");
+    let id = header
+        .split(" id='")
+        .nth(1)
+        .and_then(|rest| rest.split('\'').next());
+    let secret = format!("{}secret", id.expect("the header has an id"));
+    let hash = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
+    let hash: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    plays.send(&format!("<handshake>{hash}</handshake>"));
+    plays.expect("<handshake/>");
+    plays
+}
+
+#[test]
 fn tls_1_2_is_spoken_too_and_binds_to_the_certificate() {
     let server = Server::start("tls12", "");
     server.add_user("anna", "secret");
@@ -214,6 +317,42 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
             roster.contains(&contact),
             "{contact} is missing in {roster}"
         );
+    }
+}
+
+// XEP-0313: both sides' archives, pages from both ends, before and after a restart and a kill.
+#[test]
+fn the_archive_has_what_was_said_before_the_restart() {
+    let mut server = Server::start("archived", "");
+    server.add_user("anna", "secret");
+    server.add_user("ben", "geheim");
+    let mut anna = Client::online(&server, "anna", "secret", "laptop");
+    let mut ben = Client::online(&server, "ben", "geheim", "phone");
+    for number in 0..6 {
+        anna.send(&message(&ben.jid, &format!("number {number}")));
+        ben.expect("</message>");
+    }
+    for signal in ["TERM", "KILL"] {
+        drop((anna, ben));
+        server.signal(signal);
+        let (_, data, _) = server.wait();
+        server = Server::start_on(data);
+        anna = Client::online(&server, "anna", "secret", "laptop");
+        ben = Client::online(&server, "ben", "geheim", "phone");
+        for client in [&mut anna, &mut ben] {
+            for (page, expected) in [("<max>4</max>", 0..4), ("<max>4</max><before/>", 2..6)] {
+                client.send(&format!("<iq type='set' id='page'><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'>{page}</set></query></iq>"));
+                let rows = client.expect("</fin></iq>");
+                let bodies: Vec<&str> = rows.split("<body>").skip(1).collect();
+                let bodies: Vec<&str> = bodies
+                    .iter()
+                    .map(|rest| rest.split('<').next().unwrap())
+                    .collect();
+                let expected: Vec<String> =
+                    expected.map(|number| format!("number {number}")).collect();
+                assert_eq!(bodies, expected, "{rows}");
+            }
+        }
     }
 }
 

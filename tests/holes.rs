@@ -13,6 +13,8 @@ mod server;
 #[path = "holes/stage.rs"]
 mod stage;
 
+#[path = "holes/components.rs"]
+mod components;
 #[path = "holes/events.rs"]
 mod events;
 #[path = "holes/floods.rs"]

@@ -183,6 +183,13 @@ impl Host {
     /// A new connection from an address.
     pub fn connect_from(&mut self, peer: &str, tls: Option<Tls>) -> u32 {
         let peer = peer.parse().expect("an address");
+        let far = self.add_far();
+        let conn = self.conn(far);
+        self.enter(Input::Accepted { conn, peer, tls });
+        far
+    }
+
+    fn add_far(&mut self) -> u32 {
         self.generation += 1;
         let index = self.free.pop().unwrap_or_else(|| {
             self.next += 1;
@@ -203,8 +210,32 @@ impl Host {
                 sent: Vec::new(),
             },
         );
-        self.enter(Input::Accepted { conn, peer, tls });
         index
+    }
+
+    /// A new connection on the port of components.
+    pub fn connect_component(&mut self) -> u32 {
+        let far = self.add_far();
+        let conn = self.conn(far);
+        let peer = "127.0.0.1".parse().expect("an address");
+        self.enter(Input::Component { conn, peer });
+        far
+    }
+
+    /// A component that has shown that it knows the secret `secret`; what it was told is not looked at.
+    pub fn component(&mut self, host: &str) -> u32 {
+        let far = self.connect_component();
+        self.send(far, &component_header(host));
+        let header = self.sent(far);
+        let id = header
+            .split_once(" id='")
+            .and_then(|(_, rest)| rest.split_once('\''))
+            .map(|(id, _)| id.to_owned())
+            .expect("the header has an id");
+        let handshake = handshake(&id, "secret");
+        let answer = self.ask(far, &format!("<handshake>{handshake}</handshake>"));
+        assert_eq!(answer, "<handshake/>", "{host} was not let in");
+        far
     }
 
     /// Opens a stream with TLS and logs in with PLAIN; the answers are not looked at.
@@ -496,6 +527,15 @@ impl Host {
         self.settle();
     }
 
+    /// What the archive has, by the reader that the server's own requests go to: only one may have a volume.
+    pub fn archive(
+        &mut self,
+        request: snug::store::archive::Request,
+    ) -> Result<snug::store::archive::Answer, StoreError> {
+        let reader = self.reader.as_mut().expect("a server runs");
+        reader.answer(request)
+    }
+
     /// The lines that the trace said since this was asked last.
     pub fn take_trace(&self) -> Vec<String> {
         std::mem::take(&mut self.trace.borrow_mut())
@@ -597,6 +637,23 @@ impl Drop for Host {
     }
 }
 
+/// What a component opens its stream with (XEP-0114 §3).
+pub fn component_header(host: &str) -> String {
+    format!(
+        "<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='{host}'>"
+    )
+}
+
+/// What a component shows: SHA-1 of the stream's id and the secret, in hexadecimal.
+pub fn handshake(id: &str, secret: &str) -> String {
+    use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+    let hash = digest(
+        &SHA1_FOR_LEGACY_USE_ONLY,
+        format!("{id}{secret}").as_bytes(),
+    );
+    hash.as_ref().iter().map(|b| format!("{b:02x}")).collect()
+}
+
 /// PBKDF2 is slow by design: the same question gets its answer once.
 fn derive(password: &Secret, keys: &[(Hash, Vec<u8>, u32)]) -> Vec<ScramKeys> {
     type Question = (Vec<u8>, Vec<(Hash, Vec<u8>, u32)>);
@@ -640,7 +697,7 @@ fn start(
     trace: &Rc<RefCell<Vec<String>>>,
 ) -> Engine {
     let store = match config.archive.enabled {
-        true => Store::open(directory),
+        true => Store::open_archive_later(directory),
         false => Store::open_without_archive(directory),
     }
     .unwrap_or_else(|error| panic!("the store of a test opens: {error}"));

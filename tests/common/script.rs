@@ -133,6 +133,14 @@ impl Play {
             }
             return;
         }
+        if let Some((id, secret)) = what
+            .strip_prefix("{handshake} is made of ")
+            .and_then(|of| of.split_once(" and "))
+        {
+            let hash = host::handshake(&self.substitute(id), secret);
+            self.variables.insert("handshake".to_owned(), hash);
+            return;
+        }
         if let Some(state) = what.strip_prefix("between ") {
             return self.between(state, step);
         }
@@ -150,6 +158,15 @@ impl Play {
         match verb {
             "connects" => self.connect(actor, false),
             "connects with TLS" => self.connect(actor, true),
+            "connects as a component" => {
+                let far = self.host.connect_component();
+                self.add_actor(actor, far);
+            }
+            "is a component" => {
+                let far = self.host.component(actor);
+                self.add_actor(actor, far);
+                self.hear_header(actor, &host::component_header(actor));
+            }
             "connects with TLS without binding" => {
                 let tls = Tls {
                     binding: ChannelBinding::default(),
@@ -489,15 +506,16 @@ impl Play {
         if !text.contains(&format!("<jid>{user}@chat.test/{resource}</jid>")) {
             self.fail(step, &format!("{name} could not log in: {text}"));
         }
-        let actor = self.actor(name, step);
+        self.hear_header(name, SERVER_HEADER);
+    }
+
+    /// An actor's reader has seen nothing yet: it gets a header like the one that the server sent.
+    fn hear_header(&mut self, name: &str, header: &str) {
+        let actor = self.actors.get_mut(name).expect("it was just added");
         actor.reader = Reader::new(Bounds::AFTER_LOGIN);
-        // The reader has seen nothing yet: it gets the header that the server sent.
         let mut checker = Checker::default();
-        let read = actor
-            .reader
-            .read(SERVER_HEADER.as_bytes(), &mut checker, &mut |_| {
-                Next::Continue
-            });
+        let mut on = |_: Event<'_>| Next::Continue;
+        let read = actor.reader.read(header.as_bytes(), &mut checker, &mut on);
         assert!(read.is_ok(), "the server's header is well-formed");
         actor.scope = actor.reader.scope().clone();
     }

@@ -230,7 +230,7 @@ pub fn configure(data: &Path, config: &str) {
         "[roster]\neveryone = false\n"
     };
     let text = format!(
-        "domain = \"{DOMAIN}\"\n[listen]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n{limits}{roster}{config}\n"
+        "domain = \"{DOMAIN}\"\n[listen]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\ncomponents = [\"127.0.0.1:0\"]\n{limits}{roster}{config}\n"
     );
     std::fs::write(data.join("snug.toml"), text).expect("a configuration");
 }

@@ -116,7 +116,8 @@ fn hole_35_nonsense_in_every_namespace() {
     let watcher = host.go_online("watcher", "pc");
     let begin = Instant::now();
     let (mut sent, mut streams) = (0, 0);
-    while begin.elapsed() < bound {
+    // As many as fit, and on a busy machine enough.
+    while begin.elapsed() < bound || sent < 600 {
         let ben = host.go_online("ben", "pc");
         let mut stranger_connection = stranger(&mut host);
         let mut anna = host.log_in("anna", "phone");
@@ -178,7 +179,6 @@ fn hole_35_nonsense_in_every_namespace() {
         host.take_trace();
     }
     println!("{sent} pieces of nonsense, {streams} streams ended by them");
-    assert!(sent > 500, "only {sent} in {bound:?}");
     assert_eq!(host.stray_bytes, 0);
     assert_eq!(host.engine.sessions().count(), 1);
 }
@@ -224,7 +224,7 @@ const VALUES: [&str; 17] = [
 ];
 
 /// A stanza that is well-formed and mostly wrong.
-fn nonsense(dice: &mut Dice, namespaces: &[(String, String)]) -> String {
+pub fn nonsense(dice: &mut Dice, namespaces: &[(String, String)]) -> String {
     let addresses = [
         "",
         "",
