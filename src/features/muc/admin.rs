@@ -11,6 +11,7 @@ use crate::limits;
 use crate::store::Affiliation;
 use crate::xml::{Element, Writer, written};
 use crate::xmpp::{Condition, Jid, StanzaError, ns};
+use std::borrow::Cow;
 
 impl From<Denied> for StanzaError {
     fn from(denied: Denied) -> StanzaError {
@@ -181,10 +182,6 @@ fn change(
         }
     }
     affiliation::check_together(room, &changes)?;
-    // §10.4: the last owner stays one.
-    if !affiliation::leaves_an_owner(room, &changes) {
-        return Err(Condition::Conflict.into());
-    }
     let nick = asks.by(room);
     let jid = asks.stanza.from.bare().to_owned();
     let by = By {
@@ -222,18 +219,7 @@ fn wish(
     own: Standing,
     item: Element<'_>,
 ) -> Result<Wish, StanzaError> {
-    let reason = item
-        .child(ns::MUC_ADMIN, "reason")
-        .map(|reason| reason.text().into_owned());
-    if reason
-        .as_ref()
-        .is_some_and(|reason| reason.len() > limits::ROOM_TEXT_BYTES)
-    {
-        return Err(StanzaError::text(
-            Condition::NotAcceptable,
-            "that reason is too long",
-        ));
-    }
+    let reason = affiliation::reason(item, ns::MUC_ADMIN)?.map(Cow::into_owned);
     let nick = item.attr("nick");
     match (item.attr("role"), item.attr("affiliation")) {
         (Some(role), None) => {

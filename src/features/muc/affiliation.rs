@@ -11,8 +11,9 @@ use super::versions;
 use crate::engine::Engine;
 use crate::limits;
 use crate::store::{Affiliated, Affiliation, Noted};
-use crate::xml::written;
+use crate::xml::{Element, written};
 use crate::xmpp::{Condition, Jid, StanzaError, ns};
+use std::borrow::Cow;
 
 /// One wish.
 pub struct Change {
@@ -331,7 +332,20 @@ pub fn tell_standing(
     presence::tell_all(engine, room, place, &told);
 }
 
-/// What only shows when all changes are seen: two who would have one nickname, and more people than there is room for.
+/// Why, as who asks says it in `<reason/>`. `not-acceptable` for what is longer than a room keeps.
+pub fn reason<'s>(item: Element<'s>, space: &str) -> Result<Option<Cow<'s, str>>, StanzaError> {
+    let reason = item.child(space, "reason").map(|reason| reason.text());
+    let is_long = |reason: &Cow<'_, str>| reason.len() > limits::ROOM_TEXT_BYTES;
+    match reason.as_ref().is_some_and(is_long) {
+        true => Err(StanzaError::text(
+            Condition::NotAcceptable,
+            "that reason is too long",
+        )),
+        false => Ok(reason),
+    }
+}
+
+/// What only shows when all changes are seen: two who would have one nickname, more people than there is room for, and no owner (§10.4).
 pub fn check_together(room: &Room, changes: &[Change]) -> Result<(), StanzaError> {
     let mut nicks: Vec<(Box<str>, &str)> = Vec::new();
     for change in changes {
@@ -349,17 +363,20 @@ pub fn check_together(room: &Room, changes: &[Change]) -> Result<(), StanzaError
     let new = changes.iter().filter(|change| {
         change.to != Affiliation::None && !room.people.contains_key(change.jid.as_str())
     });
-    match room.people.len() + new.count() > limits::ROOM_PEOPLE {
-        true => Err(StanzaError::text(
+    if room.people.len() + new.count() > limits::ROOM_PEOPLE {
+        return Err(StanzaError::text(
             Condition::ResourceConstraint,
             "the lists of this room are full",
-        )),
-        false => Ok(()),
+        ));
+    }
+    match leaves_an_owner(room, changes) {
+        true => Ok(()),
+        false => Err(Condition::Conflict.into()),
     }
 }
 
 /// Whether a room would still have an owner.
-pub fn leaves_an_owner(room: &Room, changes: &[Change]) -> bool {
+fn leaves_an_owner(room: &Room, changes: &[Change]) -> bool {
     let changed = |jid: &str| changes.iter().rev().find(|change| change.jid == jid);
     let stays = room.people.values().any(|one| {
         one.affiliation == Affiliation::Owner

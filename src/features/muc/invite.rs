@@ -97,17 +97,7 @@ fn read<'s>(
     {
         return Err(Condition::Forbidden.into());
     }
-    let reason = invite.child(ns::MUC_USER, "reason");
-    let reason = reason.map(|reason| reason.text());
-    if reason
-        .as_ref()
-        .is_some_and(|reason| reason.len() > limits::ROOM_TEXT_BYTES)
-    {
-        return Err(StanzaError::text(
-            Condition::NotAcceptable,
-            "that reason is too long",
-        ));
-    }
+    let reason = affiliation::reason(invite, ns::MUC_USER)?;
     let is_account = jid.bare() == to.as_str();
     Ok(Invited {
         resource: jid.resource().filter(|_| is_account).map(str::to_owned),

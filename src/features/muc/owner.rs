@@ -107,9 +107,6 @@ fn submitted(
     let config = config::read(form, &room.record.config)?;
     let changes = listed(room, form)?;
     affiliation::check_together(room, &changes)?;
-    if !affiliation::leaves_an_owner(room, &changes) {
-        return Err(Condition::Conflict.into());
-    }
     let by = asks.by(room);
     let own = asks.stanza.from.bare().to_owned();
     let by = By {
