@@ -1,27 +1,19 @@
 //! mod_mam's and mod_muc_mam's archives: stanzas in their order, with the seconds since 1970 when they came.
 
 use super::Owner;
-use super::files::{contents, unreadable};
 use super::stanza::xml_of;
 use crate::admin::portable::Place;
-use crate::cli::moving::lua::{Items, Table, Value};
+use crate::cli::moving::lua::{Table, Value};
 use crate::xml::written;
 use crate::xmpp::{ns, time};
 
 impl Owner<'_, '_> {
     /// Reads the archive that is kept in this store, one message at a time.
     pub(super) fn archive(&mut self, store: &str) -> Result<(), String> {
-        let path = self.path(store, "list");
-        let Some(bytes) = contents(&path)? else {
-            return Ok(());
-        };
-        let place = path.display().to_string();
-        for item in Items::of(&bytes) {
-            let item = item.map_err(|why| unreadable(&path, &why))?;
+        self.each(store, |owner, item, place| {
             let xml = item.table().and_then(result);
-            self.made(Place::Archive, xml, "an archived message", &place)?;
-        }
-        Ok(())
+            owner.made(Place::Archive, xml, "an archived message", place)
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use files::{contents, decoded, entries, file_name, hexadecimal, unreadable};
 use stanza::{named, xml_of};
 
-use super::lua::{self, Table, Value};
+use super::lua::{self, Items, Table, Value};
 use super::{Found, Take};
 use crate::admin::portable::{BLOCKING, Piece, Place, SCRAM, SNUG, read};
 use crate::features::vcard::convert;
@@ -418,6 +418,24 @@ impl Owner<'_, '_> {
         };
         let items = lua::items(&bytes).map_err(|why| unreadable(&path, &why))?;
         Ok(Some((items, path.display().to_string())))
+    }
+
+    /// Hands on a list of this account's, one item at a time, each with where it stands: an archive is not in memory as tables, all of it.
+    fn each(
+        &mut self,
+        store: &str,
+        mut take: impl FnMut(&mut Self, &Value, &str) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let path = self.path(store, "list");
+        let Some(bytes) = contents(&path)? else {
+            return Ok(());
+        };
+        let place = path.display().to_string();
+        for item in Items::of(&bytes) {
+            let item = item.map_err(|why| unreadable(&path, &why))?;
+            take(self, &item, &place)?;
+        }
+        Ok(())
     }
 
     fn path(&self, store: &str, ending: &str) -> PathBuf {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Owner;
-use super::files::{contents, decoded, entries, file_name, unreadable};
+use super::files::{decoded, entries, file_name};
 use super::stanza::{named, xml_of};
 use crate::admin::portable::{Piece, Place, SNUG};
-use crate::cli::moving::lua::{Items, Table, Value};
+use crate::cli::moving::lua::{Table, Value};
 use crate::xml::written;
 use crate::xmpp::ns;
 
@@ -69,18 +69,11 @@ impl Owner<'_, '_> {
     }
 
     fn items(&mut self, node: &str, store: &str) -> Result<(), String> {
-        let path = self.path(store, "list");
-        let Some(bytes) = contents(&path)? else {
-            return Ok(());
-        };
-        let place = path.display().to_string();
-        for item in Items::of(&bytes) {
-            let item = item.map_err(|why| unreadable(&path, &why))?;
+        let what = format!("an item of the node {node}");
+        self.each(store, |owner, item, place| {
             let xml = item.table().and_then(item_of);
-            let what = format!("an item of the node {node}");
-            self.made_within(Place::NodeItems, node, xml, &what, &place)?;
-        }
-        Ok(())
+            owner.made_within(Place::NodeItems, node, xml, &what, place)
+        })
     }
 
     /// A piece of a node that could be put together, or none.
