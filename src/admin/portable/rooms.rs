@@ -174,12 +174,11 @@ pub(super) fn read(root: &Element<'_>) -> Result<Item, String> {
         },
         "config" => {
             let text = |error: StanzaError| error.text.unwrap_or_default().into_owned();
-            let mut config = RoomConfig::DEFAULT;
             // The second one has the rules for mentions, which files of before have not.
             let mut forms = root.children().filter(|child| child.is(form::NS, "x"));
             let first = forms.next().and_then(|x| Form::read(&x).ok());
             let first = first.ok_or("the configuration of a room is no form of XEP-0004")?;
-            config = config::read(&first, &config).map_err(text)?;
+            let mut config = config::read(&first, &RoomConfig::DEFAULT).map_err(text)?;
             if let Some(second) = forms.next().and_then(|x| Form::read(&x).ok()) {
                 config.mentions = mention_rules::read(&second, config.mentions).map_err(text)?;
             }

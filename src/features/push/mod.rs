@@ -41,7 +41,7 @@ pub const FEATURE: Feature = Feature {
     ],
     message_in: Some(withdrawn),
     message_delivered: Some(notify::delivered),
-    missed: Some(notify::missed),
+    missed: Some(notify::note),
     lost: Some(notify::lost),
     bound: Some(notify::is_back),
     resumed: Some(notify::is_back),

@@ -47,11 +47,6 @@ pub fn delivered(engine: &mut Engine, incoming: &Incoming<'_, '_>, reached: Reac
     note(engine, &missed);
 }
 
-/// Something else happened to an account.
-pub fn missed(engine: &mut Engine, missed: &Missed<'_>) {
-    note(engine, missed);
-}
-
 /// A device lost its connection and may come back: what it was sent and has not acknowledged, it may not have got.
 pub fn lost(engine: &mut Engine, session: SessionId) {
     let Some(jid) = engine.session(session).map(|session| session.jid.clone()) else {
@@ -105,7 +100,8 @@ pub fn go_on(engine: &mut Engine) {
     }
 }
 
-fn note(engine: &mut Engine, missed: &Missed<'_>) {
+/// Something happened to an account: its devices that are not there are told, if it is worth that.
+pub fn note(engine: &mut Engine, missed: &Missed<'_>) {
     let account = missed.account;
     if !is_worth_it(missed.what) {
         return;
